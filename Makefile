@@ -1,0 +1,87 @@
+# vidrec: every target is a thin call of the `vidrec` command. `make` alone prints this list.
+
+PYTHON ?= python3
+VENV ?= .venv
+CONFIG ?= experiments/multiseg_xception/demo.yaml
+OUT ?= runs
+# DATA (frames, flow, index) and VIDEOS come from CONFIG unless they are given here.
+DATA ?=
+VIDEOS ?=
+WORKERS ?=
+RESUME ?=
+CLIP ?=
+MODEL ?= $(OUT)/$(notdir $(basename $(CONFIG)))/savedmodel
+PYTEST ?=
+
+BIN = $(VENV)/bin
+VIDREC = $(BIN)/vidrec
+READY = $(VENV)/ready
+RUFF = $(BIN)/ruff
+RULES = --line-length 100
+CHECKS = $(RULES) --select E,F,W,I,B,UP,SIM,C4,PT,RET
+
+data = $(if $(DATA),--data $(DATA))
+videos = $(if $(VIDEOS),--videos $(VIDEOS))
+workers = $(if $(WORKERS),--workers $(WORKERS))
+resume = $(if $(RESUME),--resume)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format extract-frames extract-flow train-spatial \
+	train-temporal evaluate export predict clean
+
+help: ## this list
+	@echo "vidrec. Variables: CONFIG VIDEOS DATA OUT WORKERS RESUME=1 CLIP MODEL PYTHON VENV"
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
+		awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
+
+setup: $(READY) ## the virtual environment, with vidrec and its development tools
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "vidrec needs Python 3.11 or newer. Received: $$($(PYTHON) --version). Try make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing vidrec into $(VENV) (TensorFlow is large: some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup ## the main job on the embedded data set: clips in, fused accuracy and SavedModel out
+	$(VIDREC) demo $(CONFIG) $(data) --out $(OUT) $(workers)
+
+test: setup ## the default tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+test-all: setup ## the default tests and the slow ones
+	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST)
+
+lint: setup ## style check and format check
+	$(RUFF) check $(CHECKS) .
+	$(RUFF) format --check $(RULES) .
+
+format: setup ## rewrites the code in the house's format
+	$(RUFF) check --fix $(CHECKS) .
+	$(RUFF) format $(RULES) .
+
+extract-frames: setup ## VIDEOS to JPG frames in DATA
+	$(VIDREC) extract-frames --config $(CONFIG) $(videos) $(data) $(workers)
+
+extract-flow: setup ## the frames in DATA to TV-L1 flow
+	$(VIDREC) extract-flow --config $(CONFIG) $(data) $(workers)
+
+train-spatial: setup ## the spatial stream of CONFIG
+	$(VIDREC) train $(CONFIG) --stream spatial $(data) --out $(OUT) $(resume)
+
+train-temporal: setup ## the temporal stream of CONFIG
+	$(VIDREC) train $(CONFIG) --stream temporal $(data) --out $(OUT) $(resume)
+
+evaluate: setup ## both streams and their fusion on the test videos
+	$(VIDREC) evaluate $(CONFIG) $(data) --out $(OUT)
+
+export: setup ## a SavedModel of CONFIG's trained streams, in MODEL
+	$(VIDREC) export $(CONFIG) $(data) --out $(OUT) --model $(MODEL)
+
+predict: setup ## the most likely classes of CLIP, by MODEL
+	@test -n "$(CLIP)" || { echo "make predict needs CLIP=<video file>"; exit 2; }
+	$(VIDREC) predict $(CLIP) --model $(MODEL)
+
+clean: ## removes caches and build leftovers; keeps data, runs and the environment
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

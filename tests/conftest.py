@@ -1,0 +1,20 @@
+"""Fixtures of all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the numbers in the tests are a CPU's
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of real clips and official lists; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("VIDREC_TEST_DATA", PROJECT / "../shared/data")).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"needs real clips: VIDREC_TEST_DATA, or {folder}, is not there")
+    return folder

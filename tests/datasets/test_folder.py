@@ -1,0 +1,171 @@
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vidrec.datasets import folder
+
+
+def make(root, *names):
+    """Empty files below `root`."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def error(root, kind=ValueError, **options):
+    with pytest.raises(kind) as info:
+        folder.videos(root, **options)
+    return str(info.value)
+
+
+def test_table_of_a_tree(tmp_path):
+    make(
+        tmp_path,
+        "swim/v_swim_g12_c01.AVI",
+        "swim/b.lap.MoV",
+        "swim/notes.txt",
+        "swim/.hidden.avi",
+        "Run/z.mp4",
+        "Run/v_Run_G03_c02.webm",
+        "Run/v_g01_Run_g07_c02.mkv",
+        "Run/v_Run_g7_c02.mpeg",
+        "Run/v_Run_g123_c02.mpg",
+        ".cache/x.avi",
+        "README.md",
+    )
+    table = folder.videos(tmp_path)
+    assert tuple(table.columns) == folder.COLUMNS
+    assert list(zip(table["video_id"], table["group"], strict=True)) == [
+        ("Run/v_Run_G03_c02", "g03"),
+        ("Run/v_Run_g123_c02", ""),
+        ("Run/v_Run_g7_c02", ""),
+        ("Run/v_g01_Run_g07_c02", "g07"),
+        ("Run/z", ""),
+        ("swim/b.lap", ""),
+        ("swim/v_swim_g12_c01", "g12"),
+    ]
+    assert list(table["label"]) == ["Run"] * 5 + ["swim"] * 2
+    assert table["path"][6] == str(tmp_path.resolve() / "swim" / "v_swim_g12_c01.AVI")
+    assert folder.classes(table) == ["Run", "swim"]
+
+
+def test_relative_root_gives_absolute_paths(tmp_path, monkeypatch):
+    make(tmp_path, "data/a/x.avi")
+    monkeypatch.chdir(tmp_path)
+    assert folder.videos("data")["path"][0] == str(tmp_path.resolve() / "data/a/x.avi")
+
+
+def test_missing_root(tmp_path):
+    message = error(tmp_path / "nowhere", FileNotFoundError)
+    assert message == (
+        f"`root` must be an existing folder. Received: root='{tmp_path / 'nowhere'}'"
+    )
+    make(tmp_path, "file")
+    assert "must be an existing folder" in error(tmp_path / "file", FileNotFoundError)
+
+
+def test_no_class_folder(tmp_path):
+    make(tmp_path, "readme.txt", ".git/x.avi")
+    assert error(tmp_path) == (
+        "`root` must hold one sub-folder per class. "
+        f"Received: no sub-folder in {tmp_path.resolve()}"
+    )
+
+
+def test_class_folders_without_videos_are_all_named(tmp_path):
+    make(tmp_path, "a/x.avi", "texts/notes.txt", "hidden/.x.avi")
+    (tmp_path / "void").mkdir()
+    (tmp_path / "folders" / "clip.avi").mkdir(parents=True)
+    message = error(tmp_path)
+    assert f"no video file in ['folders', 'hidden', 'texts', 'void'] of {tmp_path}" in message
+    assert ".avi, .mp4, .mkv, .mov, .webm, .mpg, .mpeg" in message
+
+
+def test_ignored_folders_are_whole_names(tmp_path):
+    make(tmp_path, "a/x.avi", "lists/l.txt")
+    assert list(folder.videos(tmp_path, ignore=("lists",))["video_id"]) == ["a/x"]
+    assert "['lists']" in error(tmp_path, ignore="lists and more")
+
+
+def test_videos_at_another_depth(tmp_path):
+    make(tmp_path, "a/x.avi", "a/scene_2/y.mp4", "b/scene_1/deep/w.avi", "c/Annotation/x.xml")
+    make(tmp_path, "c/z.avi", "intro.mov")
+    root = tmp_path.resolve()
+    expected = [root / "intro.mov", root / "a/scene_2/y.mp4", root / "b/scene_1/deep/w.avi"]
+    assert error(tmp_path) == (
+        "videos must lie at `root`/<class>/<file>. "
+        f"Received: 3 at another depth, the first: {[str(path) for path in expected]}"
+    )
+
+
+def test_two_files_of_one_id(tmp_path):
+    make(tmp_path, "a/x.avi", "a/x.mp4", "b/x.mp4")
+    root = tmp_path.resolve()
+    assert error(tmp_path).endswith(f"Received: {root / 'a/x.avi'} and {root / 'a/x.mp4'}")
+
+
+@pytest.mark.parametrize("link", ["a/link.avi", "stolen", "a/link.txt"])
+def test_links_out_of_root_are_refused(tmp_path, link):
+    root = make(tmp_path / "root", "a/x.avi")
+    # "root_2" begins with "root": a test on the text of the path would let it pass
+    make(tmp_path / "root_2", "secret.avi")
+    target = tmp_path / "root_2" / ("" if link == "stolen" else "secret.avi")
+    (root / link).symlink_to(os.path.relpath(target, (root / link).parent))
+    assert error(root) == (
+        "links below `root` must stay inside it. "
+        f"Received: {root.resolve() / link} -> {target.resolve()}"
+    )
+
+
+def test_links_inside_root(tmp_path):
+    root = make(tmp_path / "root", "a/x.avi", ".store/y.avi")
+    (root / "a" / "y.avi").symlink_to("../.store/y.avi")
+    (tmp_path / "door").symlink_to("root")  # root itself may be reached by a link
+    table = folder.videos(tmp_path / "door")
+    assert list(table["path"]) == [str(root.resolve() / "a" / name) for name in ("x.avi", "y.avi")]
+
+
+def test_broken_link(tmp_path):
+    make(tmp_path, "a/x.avi")
+    (tmp_path / "a" / "y.avi").symlink_to("gone.avi")
+    (tmp_path / "b").mkdir()
+    assert "links below `root` must lead to a file" in error(tmp_path, FileNotFoundError)
+    (tmp_path / "a" / "y.avi").unlink()
+    (tmp_path / "a" / "y.avi").symlink_to("y.avi")  # a loop
+    assert "y.avi -> " in error(tmp_path, FileNotFoundError)
+
+
+def test_as_table_of_nothing_has_string_columns():
+    table = folder.as_table([])
+    assert list(table.columns) == list(folder.COLUMNS)
+    assert pd.api.types.is_string_dtype(table["label"])
+
+
+def test_check_table_messages():
+    table = folder.as_table([("a/y", "/y", "a", "g01"), ("a/x", "/x", "a", "")])
+    folder.check_table(table)
+    cases = [
+        (table.drop(columns=["group", "path"]), r"no column ['path', 'group']"),
+        (table[:0], "`side` must hold at least one video. Received: 0 rows"),
+        (table.assign(group=[None, "g01"]), "Received: NaN in ['group']"),
+        (table.assign(video_id="a/y"), "Received: 1 repeated, the first: ['a/y']"),
+    ]
+    for broken, message in cases:
+        with pytest.raises(ValueError) as info:  # noqa: PT011, the text is compared below
+            folder.check_table(broken, name="side")
+        assert message in str(info.value)
+
+
+def test_real_folders(shared_data):
+    table = folder.videos(shared_data / "weizmann4")
+    assert folder.classes(table) == ["bend", "jack", "wave1", "wave2"]
+    assert len(table) == 36
+    assert sorted(set(table["group"])) == [f"g{i:02d}" for i in range(1, 10)]
+    fights = folder.videos(shared_data / "fights")  # with a clips.csv next to the class folders
+    assert len(fights) == 59
+    assert set(fights["group"]) == {""}
+    assert all(Path(path).is_file() for path in fights["path"])

@@ -1,0 +1,202 @@
+"""`vidrec <verb>`: thin calls of `vidrec.experiment`. Heavy imports wait until they are needed.
+
+Exit codes: 0 done; 1 done, but some videos are not whole; 2 not done, the message says why;
+130 interrupted, run again to go on.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import vidrec
+
+OUT = "runs"
+DEMO = "experiments/multiseg_xception/demo.yaml"
+
+
+def main(arguments=None):
+    """Runs one verb; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return options.run(options) or 0
+    except KeyboardInterrupt:
+        print("\nInterrupted. What is done is kept: run the same command again.", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        if os.environ.get("VIDREC_TRACEBACK"):
+            raise
+        print(f"vidrec {options.verb}: {error}", file=sys.stderr)
+        return 2
+
+
+def extract_frames(options):
+    from vidrec.experiment import videos
+
+    experiment = _experiment(options, required=False)
+    source = options.videos or (experiment and experiment.data.videos)
+    root = options.data or (experiment and experiment.data.root)
+    _need(source, "--videos")
+    _need(root, "--data")
+    index = videos.extract_frames(source, root, experiment=experiment, workers=options.workers)
+    print(f"{index.n_frames.sum()} frames of {len(index)} videos in {root}")
+    return _report(videos.problems(index))
+
+
+def extract_flow(options):
+    from vidrec import config
+    from vidrec.experiment import videos
+
+    experiment = _experiment(options, required=False)
+    root = options.data or (experiment and experiment.data.root)
+    _need(root, "--data")
+    settings = experiment.data.flow if experiment else config.Flow()
+    changes = {"engine": options.engine, "bound": options.bound}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    settings = config.Flow(**(settings.model_dump() | changes))
+    index = videos.extract_flow(root, settings, workers=options.workers)
+    print(f"{index.n_flow.sum()} flow pairs of {len(index)} videos in {root}")
+    return _report(videos.problems(index))
+
+
+def index(options):
+    from vidrec.experiment import videos
+
+    table = videos.index_store(options.data, options.layout, videos=options.videos)
+    print(f"{len(table)} videos in {Path(options.data) / 'index.csv'}")
+    return _report(videos.problems(table))
+
+
+def train(options):
+    from vidrec.experiment.train import train as train_stream
+
+    experiment = _experiment(options)
+    run = train_stream(
+        experiment,
+        options.stream,
+        options.out,
+        config_path=options.config,
+        resume=options.resume,
+    )
+    print(f"{options.stream} stream: {run}")
+
+
+def evaluate(options):
+    from vidrec.experiment.evaluate import evaluate as score
+
+    experiment = _experiment(options)
+    print(_table(score(experiment, options.out)))
+    print(f"Scores, accuracy per class, confusion matrices: {_folder(options, experiment)}")
+
+
+def export(options):
+    from vidrec.experiment.export import export as write
+
+    experiment = _experiment(options)
+    folder, difference = write(experiment, options.out, options.model)
+    print(f"{folder}: largest difference of probabilities from Keras {difference:.1e}")
+
+
+def predict(options):
+    from vidrec.export.predictor import Predictor
+
+    prediction = Predictor(options.model).predict(options.clip)
+    print(options.clip)
+    for name, probability in prediction.top(options.top):
+        print(f"  {probability:7.2%}  {name}")
+
+
+def demo(options):
+    from vidrec.experiment import demo as main_job
+
+    main_job.run(_experiment(options), options)
+
+
+def _experiment(options, *, required=True):
+    from vidrec import config
+
+    if options.config is None and not required:
+        return None
+    return config.load(options.config, root=options.data, videos=getattr(options, "videos", None))
+
+
+def _need(value, flag):
+    if value is None:
+        raise ValueError(f"{flag} is missing (or give an experiment with --config)")
+
+
+def _report(bad):
+    """Names the videos that are not whole; the exit code."""
+    for row in bad.itertuples():
+        print(f"{row.status}: {row.message}", file=sys.stderr)
+    if len(bad):
+        print(f"{len(bad)} videos are not whole; the others are done.", file=sys.stderr)
+    return 1 if len(bad) else 0
+
+
+def _table(summary):
+    from vidrec.experiment.demo import table
+
+    return table(summary)
+
+
+def _folder(options, experiment):
+    return Path(options.out) / experiment.name / "evaluation"
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="vidrec", description=vidrec.__doc__)
+    parser.add_argument("--version", action="version", version=f"vidrec {vidrec.__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+
+    def verb(name, run, text, *, config=None):
+        new = verbs.add_parser(name, help=text, description=text)
+        new.set_defaults(run=run)
+        if config == "flag":
+            new.add_argument("--config", help="experiment (YAML) that says the rest")
+        elif config == "first":
+            new.add_argument("config", help="experiment (YAML)")
+        elif config == "demo":
+            new.add_argument("config", nargs="?", default=DEMO, help=f"default {DEMO}")
+        if config:
+            new.add_argument("--data", help="store: frames/, flow/ and index.csv")
+        if config in ("first", "demo"):
+            new.add_argument("--out", default=OUT, help=f"folder of all runs, default {OUT}")
+        return new
+
+    new = verb("extract-frames", extract_frames, "video files to JPG frames", config="flag")
+    new.add_argument("--videos", help="folder with one sub-folder of videos per class")
+    new.add_argument("--workers", type=int, help="processes, default one a core")
+
+    new = verb("extract-flow", extract_flow, "JPG frames to TV-L1 flow images", config="flag")
+    new.add_argument("--engine", help="default opencv")
+    new.add_argument("--bound", type=float, help="px, displacement of the codes 0 and 255")
+    new.add_argument("--workers", type=int, help="processes, default one a core")
+
+    new = verb("index", index, "index of frames and flow that another tool extracted")
+    new.add_argument("--data", required=True, help="folder of the set")
+    new.add_argument("--layout", required=True, help="tsn, mmaction2, feichtenhofer or vidrec")
+    new.add_argument("--videos", help="folder of class folders, where the set itself has none")
+
+    new = verb("train", train, "train one stream through its stages", config="first")
+    new.add_argument("--stream", required=True, choices=["spatial", "temporal"])
+    new.add_argument("--resume", action="store_true", help="go on with the run that is there")
+
+    verb("evaluate", evaluate, "top-1, top-5, per class, confusion; fusion", config="first")
+
+    new = verb("export", export, "SavedModel that runs without vidrec", config="first")
+    new.add_argument("--model", help="folder to write, default <out>/<experiment>/savedmodel")
+
+    new = verb("predict", predict, "the most likely classes of a video file")
+    new.add_argument("clip", help="video file")
+    new.add_argument("--model", required=True, help="folder that `vidrec export` wrote")
+    new.add_argument("--top", type=int, default=5)
+
+    new = verb("demo", demo, "the main job on the embedded data set", config="demo")
+    new.add_argument("--workers", type=int, help="processes, default one a core")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Data sets: where their videos lie, what they are labelled and how they are split."""

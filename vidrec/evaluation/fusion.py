@@ -1,0 +1,142 @@
+"""Several sets of scores become one: streams by a weighted sum, draws of one stream by the mean.
+
+Late fusion of two-stream networks (Qiao et al. 2021, doi 10.3837/tiis.2021.10.011, section 3.5):
+the logits of the spatial stream times 1 plus those of the temporal stream times 1.5, then softmax.
+Scores are joined by video_id, never by order. Axis letters: V videos, N classes.
+"""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+FUSED = ("logits", "probabilities")
+SHARED = ("protocol", "split")  # stamp entries without which two sets of scores do not compare
+
+
+def fuse(scores, weights, *, on="logits", normalize=False):
+    """Weighted sum of any number of streams over the same videos.
+
+    Args:
+        scores: sequence of one or more Scores, each stamped with its protocol and split.
+        weights: one float per stream, finite, >= 0, not all 0. The paper: (1, 1.5).
+        on: "logits" sums logits, as the paper does. "probabilities" sums softmax probabilities;
+            the resulting logits are the log of that sum, so that their softmax is the
+            weighted average of the streams' probabilities.
+        normalize: False is the paper's sum. True divides it by the sum of the weights: the same
+            ranking; on logits a flatter softmax, on probabilities the same softmax.
+
+    Returns:
+        Scores (V, N) in the order of the first stream. The stamp keeps what all streams' stamps
+        agree on, and under "fusion" the weights, the options and every stream's own stamp.
+
+    Raises:
+        ValueError: if an option or a weight is outside its range, or the streams differ in
+            classes, videos, labels, protocol or split.
+    """
+    if on not in FUSED:
+        raise ValueError(f"`on` must be one of {FUSED}. Received: on={on!r}")
+    factors = np.array(weights, dtype=np.float64)
+    if factors.shape != (len(scores),) or not len(scores):
+        raise ValueError(
+            "`weights` must hold one number per stream, at least one. "
+            f"Received: weights={weights} for {len(scores)} streams"
+        )
+    if not np.isfinite(factors).all() or factors.min() < 0 or factors.max() == 0:
+        raise ValueError(
+            f"`weights` must be finite, >= 0 and not all 0. Received: weights={weights}"
+        )
+    joined = _join(scores)
+    streams = np.stack([stream.logits for stream in joined]).astype(np.float64)
+    shares = (factors / factors.sum() if normalize else factors)[:, None, None]
+    if on == "logits":
+        logits = (shares * streams).sum(axis=0)
+    else:  # in the log domain, where a tiny probability does not round to log(0) = -Inf
+        used = shares.ravel() > 0
+        log_p = streams - np.logaddexp.reduce(streams, axis=2, keepdims=True)
+        logits = np.logaddexp.reduce(np.log(shares[used]) + log_p[used], axis=0)
+    parents = [stream.stamp for stream in joined]
+    record = {"weights": factors.tolist(), "on": on, "normalize": normalize, "parents": parents}
+    stamp = {**_agreed(parents), "stream": "fusion", "fusion": record}
+    return dataclasses.replace(joined[0], logits=logits, stamp=stamp)
+
+
+def average_scores(scores):
+    """Mean logits of several draws of the same videos by one stream (Qiao et al. 2021, 3.4.2).
+
+    Args:
+        scores: sequence of one or more Scores: the same videos, other random frames.
+
+    Returns:
+        Scores (V, N) in the order of the first draw. The stamp keeps what all draws' stamps agree
+        on, and under "draws" every draw's own stamp.
+
+    Raises:
+        ValueError: if there is no draw, or draws differ in classes, videos, labels, protocol
+            or split.
+    """
+    if not len(scores):
+        raise ValueError(f"`scores` must hold one or more draws. Received: scores={scores}")
+    joined = _join(scores)
+    logits = np.mean([draw.logits for draw in joined], axis=0, dtype=np.float64)
+    stamps = [draw.stamp for draw in joined]
+    return dataclasses.replace(joined[0], logits=logits, stamp={**_agreed(stamps), "draws": stamps})
+
+
+def _agreed(stamps):
+    """The entries that are in every stamp with the same value."""
+    first, *others = stamps
+    return {
+        key: value
+        for key, value in first.items()
+        if all(key in other and other[key] == value for other in others)
+    }
+
+
+def _join(scores):
+    """All `scores` in the order of scores[0]; refuses what is not the same test, and shows why."""
+    first = scores[0]
+    joined = []
+    for number, other in enumerate(scores):
+        pair = f"scores[0] and scores[{number}]"
+        for key in SHARED:
+            if first.stamp.get(key) is None or first.stamp.get(key) != other.stamp.get(key):
+                raise ValueError(
+                    f"{pair} must have the same `{key}` in their stamps. "
+                    f"Received: {first.stamp.get(key)!r} and {other.stamp.get(key)!r}"
+                )
+        if first.classes != other.classes:
+            raise ValueError(
+                f"{pair} must have the same classes in the same order. "
+                f"Received: {_difference(first.classes, other.classes)}"
+            )
+        order = pd.Index(other.video_id).get_indexer(first.video_id)  # -1: not there
+        if (order < 0).any() or len(first.video_id) != len(other.video_id):
+            raise ValueError(
+                f"{pair} must hold the same videos. "
+                f"Received: {_difference(first.video_id.tolist(), other.video_id.tolist())}"
+            )
+        label = other.label[order]
+        wrong = np.flatnonzero(label != first.label)
+        if wrong.size:
+            names = np.array(first.classes)[np.stack([first.label, label], axis=1)]
+            shown = {str(first.video_id[i]): names[i].tolist() for i in wrong[:5]}
+            raise ValueError(
+                f"{pair} must give each video the same label. "
+                f"Received: {wrong.size} videos with two, {shown}"
+            )
+        rows = {"video_id": first.video_id, "logits": other.logits[order], "label": label}
+        joined.append(dataclasses.replace(other, **rows))
+    return joined
+
+
+def _difference(left, right):
+    """What two lists of names do not share, at most 5 of each; or where their order differs."""
+    ours, theirs = (pd.Index(a).difference(b).tolist() for a, b in ((left, right), (right, left)))
+    if ours or theirs:
+        return (
+            f"{len(left)} and {len(right)}, of which {len(ours)} only in the first {ours[:5]} "
+            f"and {len(theirs)} only in the second {theirs[:5]}"
+        )
+    place = next(i for i, (a, b) in enumerate(zip(left, right, strict=True)) if a != b)
+    return f"another order, first at position {place}: {left[place]!r} and {right[place]!r}"

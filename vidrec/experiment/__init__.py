@@ -1,0 +1,1 @@
+"""From an experiment's configuration to the calls: the one room that knows every other."""

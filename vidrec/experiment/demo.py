@@ -1,0 +1,90 @@
+"""The main job from video files to a prediction, in one go; what is done already is skipped."""
+
+import time
+from pathlib import Path
+
+from vidrec.experiment import videos
+
+
+def run(experiment, options):
+    """Draws, extracts, trains both streams, evaluates, exports, predicts.
+
+    Args:
+        experiment: config.Experiment with `data.synthetic` and both streams.
+        options: has `config`, `out`, `workers`.
+
+    Raises:
+        ValueError: if a video is not whole, or the experiment is not on the embedded data set.
+    """
+    began = time.monotonic()
+    data, out = experiment.data, Path(options.out)
+    _say(1, "clips", f"draws AVI clips into {data.videos}")
+    written = videos.draw_videos(experiment)
+    print(f"{written} clips written" if written else "all there")
+    _say(2, "frames", f"AVI to JPG, into {data.root}/frames")
+    index = videos.extract_frames(
+        data.videos, data.root, experiment=experiment, workers=options.workers
+    )
+    _refuse(videos.problems(index))
+    _say(3, "flow", f"TV-L1 of each pair of frames, into {data.root}/flow")
+    index = videos.extract_flow(data.root, data.flow, workers=options.workers)
+    _refuse(videos.problems(index))
+    print(f"{len(index)} videos, {index.n_frames.sum()} frames, {index.n_flow.sum()} flow pairs")
+
+    # TensorFlow takes seconds to load: only now, and after the processes above have ended.
+    from vidrec.experiment.evaluate import evaluate
+    from vidrec.experiment.export import export
+    from vidrec.experiment.train import train
+    from vidrec.export.predictor import Predictor
+
+    _say(4, "spatial stream", "RGB frames, random weights")
+    arguments = {"config_path": options.config, "resume": True}
+    spatial = train(experiment, "spatial", out, **arguments)
+    _say(5, "temporal stream", "flow stacks, from the spatial stream by cross-modality")
+    temporal = train(experiment, "temporal", out, **arguments)
+    _say(6, "evaluation", "each stream, and 1 : 1.5 fusion by video id")
+    summary = evaluate(experiment, out)
+    _say(7, "SavedModel", "uint8 clips in, probabilities out")
+    model, difference = export(experiment, out)
+    print(f"largest difference of probabilities from Keras: {difference:.1e}")
+    _, test_videos, _ = videos.split_videos(experiment)
+    clip = test_videos.path.iloc[-1]
+    _say(8, "prediction", f"a test clip that no training saw: {clip}")
+    prediction = Predictor(model).predict(clip)
+    for name, probability in prediction.top(3):
+        print(f"  {probability:7.2%}  {name}")
+
+    print(f"\n{table(summary)}\n")
+    evaluation = out / experiment.name / "evaluation"
+    for what, path in {
+        "clips": data.videos,
+        "frames, flow, index": data.root,
+        "spatial stream": spatial,
+        "temporal stream": temporal,
+        "scores, plots": evaluation,
+        "SavedModel": model,
+    }.items():
+        print(f"{what:>20}  {path}")
+    print(f"\n{time.monotonic() - began:.0f} s. Next, for instance:\n")
+    print(f"  make predict CLIP={clip} MODEL={model}")
+
+
+def table(summary):
+    """The summary of `evaluate` as text: accuracies in percent, and the level of chance."""
+    lines = [f"{'':>10}  top-1  (draws)           top-5  mean class   videos"]
+    for name, row in summary.iterrows():
+        span = f"({row.top1_low:.1%} to {row.top1_high:.1%})"
+        lines.append(
+            f"{name:>10}  {row.top1:5.1%}  {span:<17} {row.top5:6.1%}"
+            f"  {row.mean_class_accuracy:10.1%}  {row.videos:7.0f}"
+        )
+    return "\n".join([*lines, f"{'chance':>10}  {summary.chance.iloc[0]:5.1%}"])
+
+
+def _say(number, title, text):
+    print(f"\n[{number}/8] {title}: {text}", flush=True)
+
+
+def _refuse(bad):
+    if len(bad):
+        raise ValueError("videos that are not whole:\n  " + "\n  ".join(bad.message))

@@ -1,0 +1,123 @@
+"""An experiment's videos: drawn or found, extracted, split."""
+
+from vidrec.datasets import folder, splits, synthetic, ucf101
+from vidrec.extraction import flow, frames
+from vidrec.extraction.pool import progress_bar
+from vidrec.store import Store
+
+
+def draw_videos(experiment):
+    """Writes the embedded data set, if this experiment is on it.
+
+    Raises:
+        ValueError: if the experiment has videos of its own.
+    """
+    data = experiment.data
+    if data.synthetic is None:
+        raise ValueError(
+            f"{experiment.name} is on the videos in {data.videos}; only an experiment with "
+            "`data.synthetic` draws its own."
+        )
+    spec = synthetic.SyntheticSpec(**data.synthetic)
+
+    def progress(clips):
+        with progress_bar("videos", len(clips)) as advance:
+            for clip in clips:
+                yield clip
+                advance()
+
+    return synthetic.write_videos(data.videos, spec, progress=progress)
+
+
+def find_videos(videos, experiment=None):
+    """The video table of a folder of class folders.
+
+    With list files beside them, as in UCF101, where the experiment's split is official.
+    """
+    official = experiment is not None and experiment.data.split.kind == "official"
+    return ucf101.videos(videos) if official else folder.videos(videos)
+
+
+def extract_frames(videos, root, *, experiment=None, workers=None):
+    """Frames of all videos of a folder into the store at `root`; returns the index."""
+    return frames.extract_frames(find_videos(videos, experiment), Store(root), workers=workers)
+
+
+def extract_flow(root, settings, *, workers=None):
+    """Flow of all frames in the store at `root`; `settings`: config.Flow. Returns the index."""
+    return flow.extract_flow(Store(root), workers=workers, **settings.model_dump())
+
+
+def index_store(root, layout, *, videos=None):
+    """Writes the index of a set that another tool extracted, and returns it.
+
+    Args:
+        root: path of the set.
+        layout: a name from `vidrec.store.LAYOUTS`.
+        videos: folder of class folders that the set was made from, or None. Layouts without class
+            folders need it: their own files do not tell the class.
+    """
+    store = Store(root, layout)
+    known = {} if videos is None else {v.video_id: v for v in folder.videos(videos).itertuples()}
+    for row in store.scan(sorted(known) or None):
+        if row.video_id in known:
+            row.label, row.group = known[row.video_id].label, known[row.video_id].group
+            row.source = known[row.video_id].path
+        store.append(row)
+    return store.compact()
+
+
+def problems(index):
+    """The rows of an index that are not "ok"."""
+    return index[index.status != "ok"]
+
+
+def split_videos(experiment):
+    """The videos of training and of test, and the class names.
+
+    Returns:
+        (train, test, classes): two tables of the index's columns, and a tuple of str.
+
+    Raises:
+        ValueError: if a video of the index is not "ok" and the experiment does not allow that, or
+            the split is wrong.
+        FileNotFoundError: if there is no index, or a listed video is missing.
+    """
+    data, split = experiment.data, experiment.data.split
+    index = Store(data.root, data.layout).index()
+    bad = problems(index)
+    if len(bad):
+        listing = "\n".join(f"  {row.message or row.video_id}" for row in bad[:10].itertuples())
+        if not data.allow_missing:
+            raise ValueError(
+                f"{len(bad)} of {len(index)} videos in {data.root} are not whole:\n{listing}\n"
+                "Mend or remove them and extract again, or set data.allow_missing: true."
+            )
+        print(f"Left out: {len(bad)} of {len(index)} videos that are not whole:\n{listing}")
+    table = index[index.status == "ok"]
+    videos = table[["video_id", "label", "group"]].assign(path=table.source)
+    if split.kind == "official":
+        classes = ucf101.classes(split.lists)
+        parts = ucf101.split(
+            videos,
+            split.lists,
+            split.number,
+            allow_missing=data.allow_missing,
+            check_sizes=split.check_sizes,
+        )
+    else:
+        classes = folder.classes(videos)
+        if split.kind == "groups":
+            parts = splits.group_list_split(videos, test_groups=split.test_groups)
+        else:
+            part = {"random": splits.random_split, "grouped": splits.grouped_split}[split.kind]
+            parts = part(videos, test_fraction=split.test_fraction, seed=split.seed)
+    shared = splits.shared_groups(*parts)
+    if shared:
+        print(
+            f"Note: clips of {shared} groups (source videos) are on both sides of this split. The "
+            "accuracy is not comparable with that of a split by group."
+        )
+    facts = table.drop(columns=["label", "group"])
+    train, test = (part.merge(facts, on="video_id", validate="one_to_one") for part in parts)
+    return train, test, tuple(classes)

@@ -1,0 +1,1 @@
+"""Trained models as SavedModels, and predictions from them on video files."""

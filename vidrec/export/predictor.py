@@ -1,0 +1,113 @@
+"""A video file in, class probabilities out, with nothing but the SavedModel's folder."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from vidrec.clip import ClipSpec, encode_flow
+from vidrec.export.savedmodel import CLASSES, FACTS
+from vidrec.extraction.flow import compute_flow
+from vidrec.extraction.frames import VideoError, encode_jpeg, read_frames
+from vidrec.pipeline import sampling
+from vidrec.pipeline.augmentation import centre_crop
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """classes: N str; probabilities: float32 (N,); starts: the K frames where segments begin."""
+
+    classes: tuple
+    probabilities: np.ndarray
+    starts: tuple
+
+    def top(self, k=5):
+        """[(class, probability)], the k most likely first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.classes[i], float(self.probabilities[i])) for i in order]
+
+
+class Predictor:
+    """Loads an exported model.
+
+    Args:
+        folder: path of what `export_savedmodel` wrote.
+
+    Raises:
+        FileNotFoundError: if the folder is no SavedModel of vidrec.
+    """
+
+    def __init__(self, folder):
+        folder = Path(folder)
+        for name in ("saved_model.pb", f"assets/{CLASSES}", f"assets/{FACTS}"):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(
+                    f"{folder} is not a model that vidrec exported: {folder / name} is missing. "
+                    "Make one with `vidrec export`."
+                )
+        self.classes = tuple((folder / "assets" / CLASSES).read_text().splitlines())
+        facts = json.loads((folder / "assets" / FACTS).read_text())
+        self.clip = ClipSpec(**facts["clip"])
+        self.flow = facts["flow"]
+        self.short_side = facts["short_side"]
+        self._model = tf.saved_model.load(str(folder))
+        self._serve = self._model.signatures["serving_default"]
+
+    def predict(self, path):
+        """Reads a video, computes the flow that the clip needs, and runs the model.
+
+        Frames and flow pass through JPG just as extracted ones do, so that the model sees what it
+        was trained on. The clip is the centre of each segment.
+
+        Args:
+            path: path of a video file.
+
+        Returns:
+            Prediction.
+
+        Raises:
+            vidrec.extraction.frames.VideoError: if the file cannot be read or is too short.
+        """
+        frames = [cv2.imdecode(_jpeg(f), cv2.IMREAD_COLOR) for f in read_frames(path)]
+        starts = sampling.count_starts(len(frames), self.clip)
+        if starts < 1:
+            need = 2 - sampling.count_starts(1, self.clip)
+            raise VideoError(f"{path} has {len(frames)} frames; this model needs at least {need}.")
+        chosen = sampling.segment_centre(starts, self.clip.segments)
+        images = {}
+        if "rgb" in self.clip.modalities:
+            numbers = sampling.frame_indices(chosen, self.clip, len(frames)).numpy()
+            images["rgb"] = np.stack([frames[i][..., ::-1] for i in numbers])
+        if "flow" in self.clip.modalities:
+            pairs = sampling.flow_indices(chosen, self.clip, len(frames)).numpy()
+            images["flow"] = self._flow_stacks(frames, pairs)
+        clip = centre_crop(
+            {name: tf.constant(value) for name, value in images.items()},
+            self.clip.size,
+            short_side=self.short_side,
+        )
+        scores = self._serve(**{name: value[None] for name, value in clip.items()})
+        return Prediction(
+            self.classes, scores["probabilities"].numpy()[0], tuple(chosen.numpy().tolist())
+        )
+
+    def _flow_stacks(self, frames, pairs):
+        """uint8 (T, H, W, 2L); each pair that occurs is computed once."""
+        codes = {}
+        for i in np.unique(pairs):
+            grays = [cv2.imdecode(_jpeg(frames[j]), cv2.IMREAD_GRAYSCALE) for j in (i, i + 1)]
+            flow = compute_flow(*grays, engine=self.flow["engine"])
+            pair = encode_flow(flow, bound=self.flow["bound"], quantize=self.flow["quantize"])
+            codes[i] = [
+                cv2.imdecode(_jpeg(pair[..., k].copy()), cv2.IMREAD_GRAYSCALE) for k in (0, 1)
+            ]
+        return np.stack(
+            [np.stack([image for i in stack for image in codes[i]], axis=-1) for stack in pairs]
+        )
+
+
+def _jpeg(image):
+    return np.frombuffer(encode_jpeg(image), np.uint8)

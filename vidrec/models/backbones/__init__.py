@@ -1,0 +1,1 @@
+"""Image networks that the papers' models apply to frames and flow stacks."""

@@ -1,0 +1,75 @@
+"""Xception (Chollet, CVPR 2017) from keras.applications, for any number of input channels."""
+
+import warnings
+from pathlib import Path
+
+import keras
+
+from vidrec.models.transfer import transfer_weights
+
+MIN_SIZE = 71  # px; keras.applications refuses less
+WEIGHTS_URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/xception/"
+    "xception_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+
+
+def xception(size, channels, *, weights=None, bn_momentum=0.99, name="xception"):
+    """Xception without its top: (B, size, size, channels), scaled to [-1, 1], to (B, h, w, 2048).
+
+    Args:
+        size: int >= 71, px.
+        channels: int >= 1. With other than 3, weights are those of an RGB Xception, with the first
+            kernel's mean over RGB repeated for every channel.
+        weights: None for random, "imagenet" to download them through keras.applications, or the
+            path of a weight file of an RGB Xception without top.
+        bn_momentum: float in [0, 1), of the moving statistics of batch normalisation.
+        name: str, name of the model.
+
+    Returns:
+        keras.Model of 132 layers, 80 of them with weights.
+
+    Raises:
+        ValueError: if `size` is less than 71.
+        FileNotFoundError: if `weights` is a path and there is no such file.
+        RuntimeError: if the download fails; says how to go on without it.
+    """
+    if size < MIN_SIZE:
+        raise ValueError(f"`size` must be at least {MIN_SIZE} px. Received: size={size}")
+    if weights is not None and channels != 3:
+        rgb = xception(size, 3, weights=weights, name=f"{name}_rgb")
+        model = xception(size, channels, bn_momentum=bn_momentum, name=name)
+        transfer_weights(rgb, model)
+        return model
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise FileNotFoundError(
+            "`weights` must be None, 'imagenet' or the path of a weight file that is there. "
+            f"Received: weights={str(weights)!r}"
+        )
+    model = _keras_xception(size, channels, weights, name)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = bn_momentum
+    return model
+
+
+def _keras_xception(size, channels, weights, name):
+    with warnings.catch_warnings():
+        # Flow stacks have 2L channels on purpose.
+        warnings.filterwarnings("ignore", message=".*usually expects 1 or 3")
+        try:
+            return keras.applications.Xception(
+                weights=None if weights is None else str(weights),
+                include_top=False,
+                input_shape=(size, size, channels),
+                name=name,
+            )
+        except Exception as error:
+            if weights != "imagenet":
+                raise
+            raise RuntimeError(
+                "weights='imagenet' could not be downloaded by keras.applications "
+                f"({type(error).__name__}: {error}). On a machine without internet access, fetch "
+                f"{WEIGHTS_URL} elsewhere and pass its path as `weights`; or train from random "
+                "weights with weights=None."
+            ) from error

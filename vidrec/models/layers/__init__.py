@@ -1,0 +1,1 @@
+"""Layers that several papers share. Each is registered, so that saved models find it."""

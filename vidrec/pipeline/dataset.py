@@ -1,0 +1,240 @@
+"""Clips of a table of videos as a `tf.data.Dataset`, with counter-based randomness.
+
+Example number c of a training run is fixed by (seed, c) alone: which video it is, which images are
+taken, how they are augmented. So a run that resumes at step s starts the count at s * batch_size
+and sees what the uninterrupted run would have seen.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from vidrec.pipeline import augmentation, decoding, sampling
+
+SHUFFLE_ORDERS = ("shuffle_first", "repeat_first")
+SHORT_VIDEOS = ("error", "pad")
+_PER_KIND = ("frame", "flow_x", "flow_y")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipSource:
+    """The videos that clips are made of.
+
+    Attributes:
+        store: Store.
+        table: DataFrame with video_id, label, n_frames and n_flow; its order is kept.
+        classes: sequence of str; the integer label is the position in it.
+        clip: ClipSpec.
+        short_video: "error" refuses videos with fewer frames than a clip needs; "pad" repeats
+            their last frame and last flow pair.
+        timing: ClipSpec or None. Places in the video are drawn for it instead of `clip`, so that
+            streams which are evaluated apart see the same moments.
+
+    Raises:
+        ValueError: naming the videos whose label is not in `classes`, whose flow does not count
+            n_frames - 1, or which are too short.
+    """
+
+    store: object
+    table: object
+    classes: tuple
+    clip: object
+    short_video: str = "error"
+    timing: object = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "timing", self.timing or self.clip)
+        if self.short_video not in SHORT_VIDEOS:
+            raise ValueError(
+                f"`short_video` must be one of {SHORT_VIDEOS}. "
+                f"Received: short_video={self.short_video!r}"
+            )
+        table = self.table
+        _refuse(table[~table.label.isin(self.classes)], "have a label that is not a class")
+        least = 1
+        if "flow" in self.clip.modalities:
+            wrong = table[(table.n_flow != table.n_frames - 1) | (table.n_flow < 1)]
+            _refuse(wrong, "lack flow (N frames need N - 1 pairs); run `vidrec extract-flow`")
+            least = 2
+        starts = sampling.count_starts(table.n_frames, self.timing)
+        too_short = starts < 1 if self.short_video == "error" else table.n_frames < least
+        need = least if self.short_video == "pad" else 2 - sampling.count_starts(1, self.timing)
+        _refuse(table[too_short], f"are too short: this clip needs at least {need} frames")
+
+    def __len__(self):
+        return len(self.table)
+
+    def tensors(self):
+        """What the pipeline looks up by video number: labels, lengths, path prefixes."""
+        labels = {name: i for i, name in enumerate(self.classes)}
+        prefixes = {
+            kind: [
+                str(self.store.root / self.store.names.parts(kind, video_id)[0])
+                for video_id in self.table.video_id
+            ]
+            for kind in _PER_KIND
+        }
+        return {
+            "label": tf.constant([labels[name] for name in self.table.label], tf.int32),
+            "n_frames": tf.constant(np.asarray(self.table.n_frames), tf.int32),
+        } | {kind: tf.constant(values) for kind, values in prefixes.items()}
+
+
+def training_clips(
+    source,
+    *,
+    batch_size,
+    seed,
+    epochs,
+    first_epoch=0,
+    shuffle_order="shuffle_first",
+    options=None,
+):
+    """Endless-looking training data: exactly the batches of epochs first_epoch .. epochs - 1.
+
+    Args:
+        source: ClipSource.
+        batch_size: int; the batches are all full. An epoch has len(source) // batch_size steps, and
+            the examples left over differ from epoch to epoch.
+        seed: int >= 0.
+        epochs: int, the last epoch plus one.
+        first_epoch: int, where a resumed run goes on.
+        shuffle_order: "shuffle_first": each epoch is a new order of all videos. "repeat_first":
+            all epochs are shuffled together, as by `repeat` before `shuffle` (Qiao et al. 2021,
+            section 3.2), so that a video may come twice in one epoch and not in the next.
+        options: Augmentation, or None for its defaults.
+
+    Returns:
+        tf.data.Dataset of ({"rgb": uint8 (B, T, H, W, 3), "flow": ...}, int32 (B,)).
+
+    Raises:
+        ValueError: if there are fewer videos than a batch holds, or an option is unknown.
+    """
+    steps = steps_per_epoch(source, batch_size)
+    if shuffle_order not in SHUFFLE_ORDERS:
+        raise ValueError(
+            f"`shuffle_order` must be one of {SHUFFLE_ORDERS}. "
+            f"Received: shuffle_order={shuffle_order!r}"
+        )
+    options = augmentation.Augmentation() if options is None else options
+    videos, per_epoch = len(source), steps * batch_size
+    base = tf.constant([seed, 0], tf.int32)
+    tensors = source.tensors()
+
+    def video_of(count):
+        epoch, place = count // per_epoch, count % per_epoch
+        if shuffle_order == "shuffle_first":
+            key = tf.random.experimental.stateless_fold_in(base, epoch)
+            return tf.random.experimental.index_shuffle(place, key, videos - 1)
+        everything = epochs * videos
+        return tf.random.experimental.index_shuffle(count, base, everything - 1) % videos
+
+    def example(count):
+        key = tf.random.experimental.stateless_fold_in(base + [0, 1], count)
+        draw, change = tf.unstack(tf.random.split(key, 2))
+        video = video_of(count)
+        clip = _read(source, tensors, video, tf.random.stateless_uniform, draw)
+        return augmentation.augment(clip, source.clip, options, change), tensors["label"][video]
+
+    counts = tf.data.Dataset.range(first_epoch * per_epoch, epochs * per_epoch)
+    return _batched(counts, example, source, batch_size, drop_remainder=True)
+
+
+def evaluation_clips(source, *, batch_size, sampling_mode="centre", seed=0, short_side=None):
+    """One clip of each video, in the order of the table.
+
+    Args:
+        source: ClipSource.
+        batch_size: int; the last batch may be smaller.
+        sampling_mode: "centre", the middle of each segment, or "random", a draw of `seed`.
+        seed: int >= 0, the draw; the paper evaluates three (section 3.4.2).
+        short_side: int or None, see `augmentation.centre_crop`.
+
+    Returns:
+        tf.data.Dataset of ({"rgb": uint8 (B, T, H, W, 3), "flow": ...}, int32 (B,)).
+
+    Raises:
+        ValueError: if `sampling_mode` is unknown.
+    """
+    if sampling_mode not in ("centre", "random"):
+        raise ValueError(
+            "`sampling_mode` must be 'centre' or 'random'. "
+            f"Received: sampling_mode={sampling_mode!r}"
+        )
+    tensors = source.tensors()
+    base = tf.constant([seed, 2], tf.int32)
+    uniform = tf.random.stateless_uniform if sampling_mode == "random" else None
+
+    def example(video):
+        key = tf.random.experimental.stateless_fold_in(base, video)
+        clip = _read(source, tensors, video, uniform, key)
+        view = augmentation.centre_crop(clip, source.clip.size, short_side=short_side)
+        return view, tensors["label"][video]
+
+    numbers = tf.data.Dataset.range(len(source))
+    return _batched(numbers, example, source, batch_size, drop_remainder=False)
+
+
+def steps_per_epoch(source, batch_size):
+    """Full batches in one epoch.
+
+    Raises:
+        ValueError: if not even one batch can be filled.
+    """
+    if not 1 <= batch_size <= len(source):
+        raise ValueError(
+            "`batch_size` must be at least 1 and at most the number of training videos. "
+            f"Received: batch_size={batch_size}, videos={len(source)}"
+        )
+    return len(source) // batch_size
+
+
+def _read(source, tensors, video, uniform, key):
+    """Chooses the images of a clip, then reads those. `uniform` None means the centre."""
+    clip, n_frames = source.clip, tensors["n_frames"][video]
+    starts = tf.maximum(sampling.count_starts(n_frames, source.timing), 1)
+    if uniform is None:
+        chosen = sampling.segment_centre(starts, clip.segments)
+    else:
+        chosen = sampling.segment_random(starts, clip.segments, uniform([clip.segments], key))
+
+    def paths(kind, indices):
+        _, digits, suffix = source.store.names.parts(kind, "")
+        return decoding.image_paths(tensors[kind][video], indices + 1, digits, suffix)
+
+    images = {}
+    if "rgb" in clip.modalities:
+        frames = sampling.frame_indices(chosen, clip, n_frames)
+        images["rgb"] = decoding.read_rgb(paths("frame", _known(frames, clip.frames)))
+    if "flow" in clip.modalities:
+        pairs = sampling.flow_indices(chosen, clip, n_frames)
+        pairs = tf.ensure_shape(pairs, [clip.frames, clip.flow_length])
+        images["flow"] = decoding.read_flow(paths("flow_x", pairs), paths("flow_y", pairs))
+    return images
+
+
+def _known(tensor, length):
+    return tf.ensure_shape(tensor, [length])
+
+
+def _batched(numbers, example, source, batch_size, *, drop_remainder):
+    shapes = {name: source.clip.shape(name) for name in source.clip.modalities}
+
+    def with_shapes(clip, label):
+        return {name: tf.ensure_shape(clip[name], shapes[name]) for name in shapes}, label
+
+    data = numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+    data = data.map(with_shapes).batch(batch_size, drop_remainder=drop_remainder)
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return data.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _refuse(rows, complaint):
+    if len(rows):
+        raise ValueError(
+            f"{len(rows)} videos {complaint}. "
+            f"Received: {list(rows.video_id[:5])}{' ...' if len(rows) > 5 else ''}"
+        )

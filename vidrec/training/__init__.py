@@ -1,0 +1,1 @@
+"""Training of a model that is handed in, on a Dataset that is handed in."""

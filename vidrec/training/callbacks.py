@@ -1,0 +1,139 @@
+"""What happens at the end of an epoch: a log row, a checkpoint, perhaps the end of the stage."""
+
+import time
+
+import keras
+import pandas as pd
+
+from vidrec.files import write_atomic
+from vidrec.training.checkpoints import save_checkpoint
+
+LOG_COLUMNS = ["stage", "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"]
+
+
+class CsvLog(keras.callbacks.Callback):
+    """One row an epoch, rewritten whole, so that a resumed run never holds an epoch twice.
+
+    Columns: stage (its name), epoch (from 0 within the stage), learning_rate, loss, accuracy,
+    val_loss, val_accuracy (empty where there was no validation).
+    """
+
+    def __init__(self, path, stage):
+        super().__init__()
+        self.path, self.stage = path, stage
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"stage": self.stage, "epoch": epoch} | {
+            name: (logs or {}).get(name, float("nan")) for name in LOG_COLUMNS[2:]
+        }
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        log = read_log(self.path)
+        log = log[(log.stage != self.stage) | (log.epoch < epoch)]
+        rows = [*log.to_dict("records"), row]
+        text = pd.DataFrame(rows, columns=LOG_COLUMNS).to_csv(index=False)
+        write_atomic(self.path, text.encode())
+
+
+def read_log(path):
+    """The log as a DataFrame; empty if there is none."""
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=LOG_COLUMNS)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves a checkpoint every so many epochs and after the stage's last one."""
+
+    def __init__(self, folder, stage, every, epochs):
+        super().__init__()
+        self.folder, self.stage, self.every, self.epochs = folder, stage, every, epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs:
+            self._save(epoch + 1)
+
+    def on_train_end(self, logs=None):
+        if self.model.stop_training:
+            self._save(self.epochs)  # a stage that stopped early is done
+
+    def _save(self, epochs_done):
+        save_checkpoint(self.folder, self.model, stage=self.stage, epochs_done=epochs_done)
+
+
+class StopWhenStable(keras.callbacks.Callback):
+    """Ends the stage when training accuracy is stable.
+
+    Section 3.4.2 of Qiao et al. 2021: the head is not trained to its peak; once the rate has come
+    down to 0.005 and training accuracy is stable, the next stage begins.
+
+    Args:
+        patience: int >= 1, epochs in a row without a rise of more than `tolerance`.
+        tolerance: float >= 0.
+        rate_at_most: float or None, epochs at a higher learning rate are not counted.
+        seen: (learning rate, accuracy) of this stage's earlier epochs, of a resumed run.
+    """
+
+    def __init__(self, *, patience, tolerance=0.005, rate_at_most=None, seen=()):
+        super().__init__()
+        self.patience, self.tolerance, self.rate_at_most = patience, tolerance, rate_at_most
+        self.best, self.waited = float("-inf"), 0
+        for rate, accuracy in seen:
+            self._count(rate, accuracy)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._count(float(self.model.optimizer.learning_rate), logs["accuracy"])
+        if self.waited >= self.patience:
+            self.model.stop_training = True
+
+    def _count(self, rate, accuracy):
+        if self.rate_at_most is not None and rate > self.rate_at_most:
+            return
+        if accuracy > self.best + self.tolerance:
+            self.best, self.waited = accuracy, 0
+        else:
+            self.waited += 1
+
+
+class DropoutSeed(keras.callbacks.Callback):
+    """Sets each dropout layer's generator by (seed, stage, epoch) when an epoch begins.
+
+    So an epoch drops the same units whether or not the run was interrupted before it.
+    """
+
+    def __init__(self, seed, stage):
+        super().__init__()
+        self.seed, self.stage = seed, stage
+
+    def on_epoch_begin(self, epoch, logs=None):
+        dropouts = [
+            layer
+            for layer in self.model._flatten_layers()
+            if isinstance(layer, keras.layers.Dropout) and layer.rate > 0
+        ]
+        for number, layer in enumerate(dropouts):
+            layer.seed_generator.state.assign(
+                [self.seed * 1009 + self.stage, epoch * 1009 + number]
+            )
+
+
+class EpochLine(keras.callbacks.Callback):
+    """Prints a line an epoch: where the stage is, how it goes, how long it will take."""
+
+    def __init__(self, stage, epochs):
+        super().__init__()
+        self.stage, self.epochs = stage, epochs
+        self.seconds = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.monotonic() - self.began)
+        steady = self.seconds[1:] or self.seconds  # the first epoch also traces the graph
+        left = sum(steady) / len(steady) * (self.epochs - epoch - 1)
+        values = "  ".join(
+            f"{name} {value:.3f}" for name, value in (logs or {}).items() if name != "learning_rate"
+        )
+        print(
+            f"  {self.stage}: epoch {epoch + 1} of {self.epochs}  {values}  "
+            f"rate {float(self.model.optimizer.learning_rate):.2g}  about {left:.0f} s left",
+            flush=True,
+        )

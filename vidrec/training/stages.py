@@ -1,0 +1,72 @@
+"""Staged fine-tuning: which layers of a model are open to training.
+
+Qiao et al. 2021, section 3.4.2 and Table 1: the head alone, then the top of Xception, then all.
+"""
+
+import re
+
+import keras
+
+
+def set_trainable(model, layers, *, backbone="xception", freeze_bn=False):
+    """Opens the layers of a stage, in every backbone of the model; heads are always open.
+
+    Compile the model after this call: Keras reads what is trainable when it compiles.
+
+    Args:
+        model: keras.Model that holds one or more sub-models named "<...>_<backbone>".
+        layers: "head" for none of the backbone; "last33" (or any number) for its last 33 layers,
+            "block11-14" (or other numbers) for the layers from the first of block 11 on, "all";
+            or an int n for `backbone.layers[n:]`.
+        backbone: str, the end of the backbones' names.
+        freeze_bn: bool, keep batch normalisation's weights and statistics as they are.
+
+    Returns:
+        The number of trainable parameters.
+
+    Raises:
+        ValueError: if the model has no such backbone, or `layers` is not understood.
+    """
+    backbones = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.Model) and layer.name.endswith(f"_{backbone}")
+    ]
+    if not backbones:
+        raise ValueError(
+            f"`model` must hold a sub-model named '..._{backbone}'. Received: {model.name!r}"
+        )
+    model.trainable = True
+    for base in backbones:
+        first = _first_open(base, layers)
+        for layer in base.layers[:first]:
+            layer.trainable = False
+        if freeze_bn:
+            for layer in base.layers:
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.trainable = False
+    return sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
+
+
+def _first_open(base, layers):
+    """Index of the first layer that is open."""
+    if layers == "all":
+        return 0
+    if layers == "head":
+        return len(base.layers)
+    if isinstance(layers, int) and -len(base.layers) <= layers < len(base.layers):
+        return layers % len(base.layers)
+    if match := re.fullmatch(r"last(\d+)", str(layers)):
+        count = int(match[1])
+        if 1 <= count <= len(base.layers):
+            return len(base.layers) - count
+    if match := re.fullmatch(r"block(\d+)-(\d+)", str(layers)):
+        wanted = range(int(match[1]), int(match[2]) + 1)
+        blocks = [re.match(r"block(\d+)_", layer.name) for layer in base.layers]
+        numbers = [int(block[1]) if block else 0 for block in blocks]
+        if wanted and wanted[0] in numbers and wanted[-1] == max(numbers):
+            return numbers.index(wanted[0])
+    raise ValueError(
+        "`layers` must be 'head', 'all', 'last<n>', 'block<a>-<b>' with b the last block, or an "
+        f"index of the {len(base.layers)} layers of {base.name!r}. Received: layers={layers!r}"
+    )
