@@ -9,6 +9,7 @@ DATA ?=
 VIDEOS ?=
 WORKERS ?=
 RESUME ?=
+SEED ?=
 CLIP ?=
 MODEL ?= $(OUT)/$(notdir $(basename $(CONFIG)))/savedmodel
 PYTEST ?=
@@ -23,14 +24,15 @@ CHECKS = $(RULES) --select E,F,W,I,B,UP,SIM,C4,PT,RET
 data = $(if $(DATA),--data $(DATA))
 videos = $(if $(VIDEOS),--videos $(VIDEOS))
 workers = $(if $(WORKERS),--workers $(WORKERS))
+seed = $(if $(SEED),--seed $(SEED))
 resume = $(if $(RESUME),--resume)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format extract-frames extract-flow train-spatial \
+.PHONY: help setup demo test test-slow lint format extract-frames extract-flow train-spatial \
 	train-temporal evaluate export predict clean
 
 help: ## this list
-	@echo "vidrec. Variables: CONFIG VIDEOS DATA OUT WORKERS RESUME=1 CLIP MODEL PYTHON VENV"
+	@echo "vidrec. Variables: CONFIG VIDEOS DATA OUT SEED WORKERS RESUME=1 CLIP MODEL PYTHON VENV"
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
 		awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -44,13 +46,13 @@ $(READY): setup.cfg pyproject.toml
 	@touch $@
 
 demo: setup ## the main job on the embedded data set: clips in, fused accuracy and SavedModel out
-	$(VIDREC) demo $(CONFIG) $(data) --out $(OUT) $(workers)
+	$(VIDREC) demo $(CONFIG) $(data) --out $(OUT) $(seed) $(workers)
 
 test: setup ## the default tests
 	$(BIN)/python -m pytest $(PYTEST)
 
-test-all: setup ## the default tests and the slow ones
-	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST)
+test-slow: setup ## the tests that take longer
+	$(BIN)/python -m pytest -m slow $(PYTEST)
 
 lint: setup ## style check and format check
 	$(RUFF) check $(CHECKS) .
@@ -67,16 +69,16 @@ extract-flow: setup ## the frames in DATA to TV-L1 flow
 	$(VIDREC) extract-flow --config $(CONFIG) $(data) $(workers)
 
 train-spatial: setup ## the spatial stream of CONFIG
-	$(VIDREC) train $(CONFIG) --stream spatial $(data) --out $(OUT) $(resume)
+	$(VIDREC) train $(CONFIG) --stream spatial $(data) --out $(OUT) $(seed) $(resume)
 
 train-temporal: setup ## the temporal stream of CONFIG
-	$(VIDREC) train $(CONFIG) --stream temporal $(data) --out $(OUT) $(resume)
+	$(VIDREC) train $(CONFIG) --stream temporal $(data) --out $(OUT) $(seed) $(resume)
 
 evaluate: setup ## both streams and their fusion on the test videos
-	$(VIDREC) evaluate $(CONFIG) $(data) --out $(OUT)
+	$(VIDREC) evaluate $(CONFIG) $(data) --out $(OUT) $(seed)
 
 export: setup ## a SavedModel of CONFIG's trained streams, in MODEL
-	$(VIDREC) export $(CONFIG) $(data) --out $(OUT) --model $(MODEL)
+	$(VIDREC) export $(CONFIG) $(data) --out $(OUT) $(seed) --model $(MODEL)
 
 predict: setup ## the most likely classes of CLIP, by MODEL
 	@test -n "$(CLIP)" || { echo "make predict needs CLIP=<video file>"; exit 2; }

@@ -18,7 +18,7 @@ DEMO = "experiments/multiseg_xception/demo.yaml"
 def main(arguments=None):
     """Runs one verb; returns the exit code."""
     options = _parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
@@ -95,7 +95,7 @@ def export(options):
 
     experiment = _experiment(options)
     folder, difference = write(experiment, options.out, options.model)
-    print(f"{folder}: largest difference of probabilities from Keras {difference:.1e}")
+    print(f"{folder}: largest difference of logits from Keras {difference:.1e}")
 
 
 def predict(options):
@@ -118,7 +118,13 @@ def _experiment(options, *, required=True):
 
     if options.config is None and not required:
         return None
-    return config.load(options.config, root=options.data, videos=getattr(options, "videos", None))
+    given = vars(options)
+    return config.load(
+        options.config,
+        seed=given.get("seed"),
+        root=given.get("data"),
+        videos=given.get("videos"),
+    )
 
 
 def _need(value, flag):
@@ -162,6 +168,7 @@ def _parser():
         if config:
             new.add_argument("--data", help="store: frames/, flow/ and index.csv")
         if config in ("first", "demo"):
+            new.add_argument("--seed", type=int, help="replaces the experiment's seed")
             new.add_argument("--out", default=OUT, help=f"folder of all runs, default {OUT}")
         return new
 

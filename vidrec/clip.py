@@ -120,7 +120,7 @@ def encode_flow(flow, *, bound=FLOW_BOUND, quantize="bound"):
 def decode_flow(codes, *, bound=FLOW_BOUND):
     """The inverse of `encode_flow(..., quantize="bound")` to half a code: uint8 to float32 px.
 
-    Code 128 gives exactly 0, so that still pixels stay still.
+    Code 128, which stands for 0 to 1 code, gives exactly 0, so that still pixels stay still.
     """
     codes = np.asarray(codes)
     pixels = codes.astype(np.float32) * np.float32(2 * bound / 255) - np.float32(bound)

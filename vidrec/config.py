@@ -212,11 +212,12 @@ class Experiment(_Section):
         return ClipSpec(modalities=modalities, **self.clip.model_dump())
 
 
-def load(path, **overrides):
+def load(path, *, seed=None, **overrides):
     """Reads an experiment.
 
     Args:
         path: path of a YAML file.
+        seed: int or None, replaces the experiment's seed.
         **overrides: values that replace keys of `data`, as from the command line; None is ignored.
 
     Returns:
@@ -235,11 +236,12 @@ def load(path, **overrides):
         content = yaml.safe_load(path.read_text())
         if not isinstance(content, dict):
             raise ValueError(f"{path} must hold keys and values. Received: {content!r}")
-        content["data"] = {
-            **content.get("data", {}),
-            **{key: str(value) for key, value in overrides.items() if value is not None},
-        }
-        return Experiment(**content)
+        given = {key: str(value) for key, value in overrides.items() if value is not None}
+        data = content.get("data") or {}
+        content["data"] = {**data, **given} if isinstance(data, dict) else data
+        if seed is not None:
+            content["seed"] = seed
+        return Experiment.model_validate(content)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     except pydantic.ValidationError as error:

@@ -129,15 +129,14 @@ class Store:
     def append(self, row):
         """Adds a row to the index. The last row of a video counts; a torn last line is dropped."""
         self.root.mkdir(parents=True, exist_ok=True)
-        new = not self.index_path.exists()
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(dataclasses.asdict(row))
         with open(self.index_path, "ab+") as file:
-            if not new and not _ends_with_newline(file):
+            if not _ends_with_newline(file):
                 _drop_torn_line(file)
+            if file.seek(0, os.SEEK_END) == 0:  # new, or its header was torn
+                writer.writeheader()
+            writer.writerow(dataclasses.asdict(row))
             file.write(text.getvalue().encode())
             file.flush()
             os.fsync(file.fileno())
@@ -149,14 +148,13 @@ class Store:
             FileNotFoundError: if there is no index yet.
             ValueError: if it has other columns.
         """
-        if not self.index_path.exists():
+        text = self._whole_lines()
+        if not text:
             raise FileNotFoundError(
                 f"There is no index at {self.index_path}. Extract the frames first "
                 "(`vidrec extract-frames`), or build an index of a set extracted by another tool "
                 "(`vidrec index`)."
             )
-        text = self.index_path.read_bytes()
-        text = text[: text.rfind(b"\n") + 1].decode()
         strings = [name for name, kind in _TYPES.items() if kind is str]
         table = pd.read_csv(
             io.StringIO(text), dtype=dict.fromkeys(strings, str), keep_default_na=False
@@ -169,9 +167,16 @@ class Store:
         table = table.drop_duplicates("video_id", keep="last").sort_values("video_id")
         return table.reset_index(drop=True)
 
+    def _whole_lines(self):
+        """The text of the index without a torn last line; "" if there is no index yet."""
+        if not self.index_path.exists():
+            return ""
+        data = self.index_path.read_bytes()
+        return data[: data.rfind(b"\n") + 1].decode()
+
     def rows(self):
         """The index as a dict, video_id -> Row; empty if there is no index yet."""
-        if not self.index_path.exists():
+        if not self._whole_lines():
             return {}
         records = self.index().to_dict("records")
         return {record["video_id"]: Row(**record) for record in records}
@@ -202,6 +207,8 @@ class Store:
                 depth = "*/*"
             folders = [path for path in (self.root / head).glob(depth) if path.is_dir()]
             video_ids = [path.relative_to(self.root / head).as_posix() for path in folders]
+            # hidden ones are what a killed `new_folder` leaves
+            video_ids = [name for name in video_ids if "/." not in f"/{name}"]
         rows = [self._scan_video(video_id) for video_id in sorted(video_ids)]
         if not any(row.n_frames for row in rows):
             raise FileNotFoundError(

@@ -44,7 +44,7 @@ class SyntheticSpec:
         clips: int >= 1, clips per class and group; named c01, c02, ...
         frames: int >= 2, frames per clip.
         size: int >= 32, width and height of the videos, px.
-        fps: float > 0.
+        fps: a whole number >= 1: OpenCV's Motion JPEG writer would round it.
         seed: int >= 0.
 
     Raises:
@@ -66,6 +66,8 @@ class SyntheticSpec:
                 raise ValueError(
                     f"`{name}` must be at least {low}. Received: {name}={getattr(self, name)}"
                 )
+        if not (self.fps >= 1 and self.fps % 1 == 0):
+            raise ValueError(f"`fps` must be a whole number >= 1. Received: fps={self.fps}")
         if self.test_groups >= self.groups:
             raise ValueError(
                 "`test_groups` must leave at least one of the `groups` for training. "

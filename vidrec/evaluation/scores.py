@@ -104,11 +104,22 @@ def load_scores(path):
         raise ValueError(f"{path}: {error}") from error
 
 
+def inference(model):
+    """A Keras model as a compiled function, inputs -> logits, traced once for all draws of a run.
+
+    Not `model.predict`: it drops the labels, and compiles anew for a smaller last batch.
+    """
+    import tensorflow as tf  # here, because reading and fusing files must not wait for it
+
+    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+
+
 def predict_scores(model, dataset, video_id, classes, stamp):
-    """Runs `model` in inference mode over a data set, once and in order.
+    """Runs a model over a data set, once and in order.
 
     Args:
-        model: keras.Model, inputs -> logits (B, N). Softmax must not be applied yet.
+        model: function, inputs -> logits (B, N): a keras.Model, or `inference` of one, which is
+            faster. Softmax must not be applied yet.
         dataset: batched tf.data.Dataset of (inputs, integer label (B,)), not shuffled.
         video_id: sequence of V str, the id of each example in the data set's order.
         classes, stamp: as in `Scores`.
@@ -119,16 +130,12 @@ def predict_scores(model, dataset, video_id, classes, stamp):
     Raises:
         ValueError: if the number of examples is not V, or the result does not fit `Scores`.
     """
-    import tensorflow as tf  # here, because reading and fusing files must not wait for it
-
-    # Not `model.predict`: it drops the labels, and compiles anew with XLA for a smaller last batch.
-    run = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
     logits, label = [], []
     for inputs, batch_label in dataset:
-        logits.extend(run(inputs).numpy())
+        logits.extend(np.asarray(model(inputs)))
         label.extend(batch_label.numpy())
         if len(label) > len(video_id):
             break  # an endless data set is refused too
-    found = f"{len(label)} examples when the count stopped, for {len(video_id)} ids"
-    _require(len(label) == len(video_id), "`dataset` must hold one example per id.", found)
+    rule = f"`dataset` must hold one example per video, V = {len(video_id)}."
+    _require(len(label) == len(video_id), rule, f"{len(label)} examples when the count stopped")
     return Scores(video_id=video_id, logits=logits, label=label, classes=classes, stamp=stamp)

@@ -46,7 +46,7 @@ def run(experiment, options):
     summary = evaluate(experiment, out)
     _say(7, "SavedModel", "uint8 clips in, probabilities out")
     model, difference = export(experiment, out)
-    print(f"largest difference of probabilities from Keras: {difference:.1e}")
+    print(f"largest difference of logits from Keras: {difference:.1e}")
     _, test_videos, _ = videos.split_videos(experiment)
     clip = test_videos.path.iloc[-1]
     _say(8, "prediction", f"a test clip that no training saw: {clip}")

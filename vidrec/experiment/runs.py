@@ -58,6 +58,7 @@ def load_stream(run):
 
 
 def build_stream(experiment, stream, num_classes, clip, *, weights=None):
+    """A stream as the experiment configures it, untrained."""
     options = experiment.model.options | experiment.streams[stream].options
     return registry.get(experiment.model.name).build(num_classes, clip, weights=weights, **options)
 
@@ -100,9 +101,8 @@ def claim(run, experiment, stream, config_path, resume):
 def _trained_by(content, stream):
     """What of a configuration decides a stream's weights."""
     ignored = ("fusion", "evaluation", "streams")
-    return {k: v for k, v in content.items() if k not in ignored} | {
-        "s": content["streams"][stream]
-    }
+    kept = {key: value for key, value in content.items() if key not in ignored}
+    return kept | {"stream": content["streams"][stream]}
 
 
 def _git_commit():

@@ -1,11 +1,14 @@
 """Trains one stream of an experiment through its stages."""
 
+import functools
+import shutil
 from pathlib import Path
 
 import keras
 
 from vidrec import config
 from vidrec.evaluation import plots
+from vidrec.experiment import clips
 from vidrec.experiment.runs import (
     CLASSES,
     WEIGHTS,
@@ -17,9 +20,7 @@ from vidrec.experiment.runs import (
 from vidrec.experiment.videos import split_videos
 from vidrec.files import write_atomic
 from vidrec.models.transfer import transfer_weights
-from vidrec.pipeline import dataset
-from vidrec.pipeline.augmentation import Augmentation
-from vidrec.store import Store
+from vidrec.pipeline.dataset import steps_per_epoch
 from vidrec.training import callbacks, checkpoints, schedules
 from vidrec.training.fit import StagePlan, train_stage
 from vidrec.training.strategy import choose_strategy
@@ -56,19 +57,18 @@ def train(experiment, stream, out, *, config_path="", resume=False):
 
     train_videos, test_videos, classes = split_videos(experiment)
     clip = experiment.clip_spec(config.STREAMS[stream])
-    store = Store(experiment.data.root, experiment.data.layout)
-    shared = {"store": store, "classes": classes, "clip": clip}
-    shared["short_video"] = experiment.data.short_video
-    source = dataset.ClipSource(table=train_videos, **shared)
-    held_out = dataset.ClipSource(table=test_videos, **shared)
+    source = clips.clip_source(experiment, train_videos, classes, clip)
+    held_out = clips.clip_source(experiment, test_videos, classes, clip)
     write_atomic(run / CLASSES, ("\n".join(classes) + "\n").encode())
-    print(
-        f"{stream}: {len(source)} training and {len(held_out)} test videos, {len(classes)} classes"
-    )
+    sizes = f"{len(source)} training and {len(held_out)} test videos"
+    print(f"{stream}: {sizes}, {len(classes)} classes", flush=True)
+    validation = None
+    if experiment.evaluation.each_epoch:  # one draw: the paper's, noisy and cheap (3.4.2)
+        validation = clips.evaluation_batches(experiment, held_out)
 
     keras.utils.set_random_seed(experiment.seed)
     with choose_strategy().scope():
-        model = _new_stream(experiment, stream, out, len(classes), clip)
+        model = _new_stream(experiment, stream, out, classes, clip)
         saved = checkpoints.last_checkpoint(run / "checkpoints")
         for number, stage in enumerate(plan.stages):
             if saved and number < saved[1]["stage"]:
@@ -77,59 +77,58 @@ def train(experiment, stream, out, *, config_path="", resume=False):
             if here and here[1]["epochs_done"] >= stage.epochs:
                 checkpoints.restore_checkpoint(here[0], model)
                 continue
-            seed = experiment.seed + 7919 * number
             train_stage(
                 model,
                 _stage_plan(stage),
                 number=number,
-                clips_from=lambda first, stage=stage, seed=seed: dataset.training_clips(
-                    source,
-                    batch_size=stage.batch_size,
-                    seed=seed,
-                    epochs=stage.epochs,
-                    first_epoch=first,
-                    shuffle_order=experiment.shuffle_order,
-                    options=Augmentation(**experiment.augment.model_dump()),
+                clips_from=lambda first, stage=stage, number=number: clips.training_batches(
+                    experiment, source, stage, number=number, first_epoch=first
                 ),
-                steps=dataset.steps_per_epoch(source, stage.batch_size),
+                steps=steps_per_epoch(source, stage.batch_size),
                 run_folder=run,
                 seed=experiment.seed,
                 resume=here,
-                validation=_validation(experiment, held_out)
-                if experiment.evaluation.each_epoch
-                else None,
+                validation=validation,
             )
-    partial = run / f"partial.{WEIGHTS}"
-    model.save_weights(partial)
-    partial.replace(run / WEIGHTS)
     plots.plot_curves(callbacks.read_log(run / "log.csv"), run / "curves.png", f"{stream} stream")
+    partial = run / f"partial.{WEIGHTS}"
+    keras.Model(model.input, model.output).save_weights(partial)  # without the optimizer
+    partial.replace(run / WEIGHTS)  # from here on the run is complete
+    shutil.rmtree(run / "checkpoints")
     return run
 
 
-def _new_stream(experiment, stream, out, num_classes, clip):
+def _new_stream(experiment, stream, out, classes, clip):
     """A stream with its initial weights."""
     init = experiment.streams[stream].init
-    model = build_stream(experiment, stream, num_classes, clip, weights=init.weights)
-    if init.run is not None:
-        from_here = init.run in experiment.streams
-        run = stream_folder(experiment, init.run, out) if from_here else Path(init.run)
-        parent, _ = load_stream(run)
-        averaged = transfer_weights(
-            parent, model, include_head=init.include_head, scale=init.cross_modality_scale
+    model = build_stream(experiment, stream, len(classes), clip, weights=init.weights)
+    if init.run is None:
+        return model
+    from_here = init.run in experiment.streams
+    run = stream_folder(experiment, init.run, out) if from_here else Path(init.run)
+    parent, parent_classes = load_stream(run)
+    if init.include_head and parent_classes != classes:
+        raise ValueError(
+            f"{run} was trained on other classes, so its head does not fit. Set "
+            "init.include_head: false to take the rest of its weights. "
+            f"Received: {len(parent_classes)} classes there, {len(classes)} here"
         )
-        how = f", {averaged} averaged over its input channels" if averaged else ""
-        print(f"{stream}: starts from {run}{how}")
+    averaged = transfer_weights(
+        parent, model, include_head=init.include_head, scale=init.cross_modality_scale
+    )
+    how = f", {averaged} averaged over its input channels" if averaged else ""
+    print(f"{stream}: starts from {run}{how}", flush=True)
     return model
 
 
 def _stage_plan(stage):
     schedule = stage.schedule
+    keys = {"step": {"rate", "factor", "every", "minimum"}, "cosine": {"rate", "minimum"}}
+    arguments = schedule.model_dump(include=keys[schedule.kind])
     if schedule.kind == "step":
-        arguments = schedule.model_dump(include={"rate", "factor", "every", "minimum"})
-        rate_of = lambda epoch: schedules.step_decay(epoch, **arguments)  # noqa: E731
+        rate_of = functools.partial(schedules.step_decay, **arguments)
     else:
-        arguments = schedule.model_dump(include={"rate", "minimum"}) | {"epochs": stage.epochs}
-        rate_of = lambda epoch: schedules.cosine_decay(epoch, **arguments)  # noqa: E731
+        rate_of = functools.partial(schedules.cosine_decay, epochs=stage.epochs, **arguments)
     if stage.optimizer.name == "sgd":
         optimizer = keras.optimizers.SGD(schedule.rate, momentum=stage.optimizer.momentum)
     else:
@@ -143,15 +142,4 @@ def _stage_plan(stage):
         stop=stage.stop.model_dump() if stage.stop else None,
         freeze_bn=stage.freeze_bn,
         checkpoint_every=stage.checkpoint_every,
-    )
-
-
-def _validation(experiment, source):
-    """One random draw of the test videos: the paper's, noisy and cheap (section 3.4.2)."""
-    settings = experiment.evaluation
-    return dataset.evaluation_clips(
-        source,
-        batch_size=settings.batch_size,
-        sampling_mode=settings.sampling,
-        short_side=settings.short_side,
     )

@@ -43,9 +43,9 @@ def compute_flow(previous, following, *, engine="opencv"):
         ValueError: if the frames are not gray uint8 of one size, or the engine is unknown.
         ImportError: if this OpenCV has no TV-L1; says how to repair it.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"`engine` must be one of {sorted(ENGINES)}. Received: engine={engine!r}")
-    if previous.ndim != 2 or previous.shape != following.shape or previous.dtype != np.uint8:
+    _check_engine(engine)
+    gray = previous.ndim == 2 and previous.dtype == following.dtype == np.uint8
+    if not gray or previous.shape != following.shape:
         raise ValueError(
             "`previous` and `following` must be uint8 gray images (H, W) of one size. Received: "
             f"{previous.dtype} {previous.shape} and {following.dtype} {following.shape}"
@@ -54,7 +54,13 @@ def compute_flow(previous, following, *, engine="opencv"):
 
 
 def flow_parameters(*, engine="opencv", bound=FLOW_BOUND, quantize="bound"):
-    """What the index records of the flow, as canonical JSON: other values mean other flow."""
+    """What the index records of the flow, as canonical JSON: other values mean other flow.
+
+    Raises:
+        ValueError: if an option is outside its range.
+    """
+    _check_engine(engine)
+    encode_flow(np.zeros((1, 1, 2)), bound=bound, quantize=quantize)  # refuses what it would refuse
     parameters = {"bound": bound, "quantize": quantize}
     if engine == "opencv":
         tvl1 = _tvl1()
@@ -91,6 +97,8 @@ def extract_video_flow(store, row, engine, bound, quantize):
                     (folder / name).write_bytes(encode_jpeg(component))
                 previous = following
         row.n_flow = row.n_frames - 1
+        if row.status == "failed":  # the flow had: there are frames
+            row.status, row.message = "ok", ""
     except (ValueError, OSError) as error:
         row.n_flow, row.status, row.message = 0, "failed", f"flow of {row.video_id}: {error}"
     return row
@@ -110,7 +118,14 @@ def extract_flow(store, *, engine="opencv", bound=FLOW_BOUND, quantize="bound", 
 
     Raises:
         FileNotFoundError: if the store has no index.
+        ValueError: if the store has a layout that vidrec only reads, or an option is outside its
+            range.
     """
+    if store.layout != "vidrec":  # in others flow lies among the frames, which would be replaced
+        raise ValueError(
+            "Flow is written in the layout 'vidrec'; the others are for reading sets that other "
+            f"tools extracted. Received: layout={store.layout!r}"
+        )
     store.index()  # says what to do if there is none
     wanted = (engine, flow_parameters(engine=engine, bound=bound, quantize=quantize))
     todo = [
@@ -130,6 +145,11 @@ def _is_done(store, row, wanted):
         and row.cv2_version == cv2.__version__
         and store.path("flow_y", row.video_id, row.n_flow).exists()
     )
+
+
+def _check_engine(engine):
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {sorted(ENGINES)}. Received: engine={engine!r}")
 
 
 def _read_gray(path):

@@ -55,19 +55,14 @@ def transfer_weights(source, target, *, include_head=True, scale=None):
     Raises:
         ValueError: if the layers do not correspond, or a shape differs that should not.
     """
-    pairs = _pairs(source, target)
     averaged = None
-    for old, new in pairs:
+    for number, (old, new) in enumerate(_pairs(source, target)):
         if isinstance(old, keras.layers.Dense) and not include_head:
             continue
         values, wanted = old.get_weights(), new.get_weights()
-        if (
-            averaged is None
-            and isinstance(old, keras.layers.Conv)
-            and old is pairs[0][0]
-            and values[0].shape[-2] != wanted[0].shape[-2]
-        ):
-            values[0] = cross_modality_kernel(values[0], wanted[0].shape[-2], scale=scale)
+        channels = wanted[0].shape[-2] if wanted[0].ndim > 2 else None
+        if number == 0 and channels is not None and channels != values[0].shape[-2]:
+            values[0] = cross_modality_kernel(values[0], channels, scale=scale)
             averaged = new.name
         if [v.shape for v in values] != [w.shape for w in wanted]:
             hint = (

@@ -29,11 +29,12 @@ class ClipSource:
         short_video: "error" refuses videos with fewer frames than a clip needs; "pad" repeats
             their last frame and last flow pair.
         timing: ClipSpec or None. Places in the video are drawn for it instead of `clip`, so that
-            streams which are evaluated apart see the same moments.
+            streams which are evaluated apart see the same moments. It has the segments and frames
+            of `clip` and needs as many frames or more.
 
     Raises:
         ValueError: naming the videos whose label is not in `classes`, whose flow does not count
-            n_frames - 1, or which are too short.
+            n_frames - 1, or which are too short; or if `timing` does not fit `clip`.
     """
 
     store: object
@@ -51,6 +52,7 @@ class ClipSource:
                 f"`short_video` must be one of {SHORT_VIDEOS}. "
                 f"Received: short_video={self.short_video!r}"
             )
+        _check_timing(self.timing, self.clip)
         table = self.table
         _refuse(table[~table.label.isin(self.classes)], "have a label that is not a class")
         least = 1
@@ -206,12 +208,18 @@ def _read(source, tensors, video, uniform, key):
 
     images = {}
     if "rgb" in clip.modalities:
-        frames = sampling.frame_indices(chosen, clip, n_frames)
+        frames = sampling.frame_indices(chosen, source.timing, n_frames)
         images["rgb"] = decoding.read_rgb(paths("frame", _known(frames, clip.frames)))
     if "flow" in clip.modalities:
         pairs = sampling.flow_indices(chosen, clip, n_frames)
         pairs = tf.ensure_shape(pairs, [clip.frames, clip.flow_length])
         images["flow"] = decoding.read_flow(paths("flow_x", pairs), paths("flow_y", pairs))
+    if len(images) == 2:
+        sizes = [tf.shape(value)[1:3] for value in images.values()]
+        tf.debugging.Assert(
+            tf.reduce_all(sizes[0] == sizes[1]),
+            ["rgb and flow must have one size. Received:", *sizes, tensors["frame"][video]],
+        )
     return images
 
 
@@ -230,6 +238,16 @@ def _batched(numbers, example, source, batch_size, *, drop_remainder):
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return data.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def _check_timing(timing, clip):
+    shapes = [(spec.segments, spec.frames_per_segment) for spec in (timing, clip)]
+    needs = [2 - sampling.count_starts(1, spec) for spec in (timing, clip)]
+    if shapes[0] != shapes[1] or needs[0] < needs[1]:
+        raise ValueError(
+            "`timing` must have the segments and frames_per_segment of `clip` and reach over as "
+            f"many frames or more. Received: timing={timing}, clip={clip}"
+        )
 
 
 def _refuse(rows, complaint):

@@ -34,7 +34,7 @@ def segment_bounds(starts, segments):
     Returns:
         Two int32 tensors (K,): the first start of each segment, and one past the last.
     """
-    borders = tf.range(segments + 1, dtype=tf.int32) * starts // segments
+    borders = tf.range(segments + 1, dtype=tf.int32) * tf.cast(starts, tf.int32) // segments
     return borders[:-1], borders[1:]
 
 
@@ -86,7 +86,7 @@ def frame_indices(starts, clip, n_frames):
         int32 (T,), T = K * frames_per_segment.
     """
     offset = clip.flow_span // 2 if _centred(clip) else 0
-    return tf.minimum(_steps(starts, clip) + offset, n_frames - 1)
+    return tf.minimum(_steps(starts, clip) + offset, tf.cast(n_frames, tf.int32) - 1)
 
 
 def flow_indices(starts, clip, n_frames):
@@ -101,7 +101,7 @@ def flow_indices(starts, clip, n_frames):
         int32 (T, L), oldest pair first.
     """
     pairs = tf.range(clip.flow_length, dtype=tf.int32) * clip.flow_step
-    return tf.minimum(_steps(starts, clip)[:, None] + pairs, n_frames - 2)
+    return tf.minimum(_steps(starts, clip)[:, None] + pairs, tf.cast(n_frames, tf.int32) - 2)
 
 
 def _steps(starts, clip):

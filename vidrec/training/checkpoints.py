@@ -1,18 +1,17 @@
 """Checkpoints that are whole or not there, and that resume where the run stopped.
 
-A checkpoint is a folder: `model.weights.h5`, `optimizer.npz` and `state.json` (stage, epochs done).
-It is written under a temporary name and renamed, so a killed run leaves the one before.
+A checkpoint is a folder: `model.weights.h5`, in which Keras also keeps the state of the optimizer,
+and `state.json` (stage, epochs done). It is written under a temporary name and renamed, so a killed
+run leaves the one before.
 """
 
 import json
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from vidrec.files import new_folder
 
-STATE = "state.json"
+STATE, WEIGHTS = "state.json", "model.weights.h5"
 
 
 def save_checkpoint(folder, model, *, stage, epochs_done, keep=1):
@@ -27,9 +26,7 @@ def save_checkpoint(folder, model, *, stage, epochs_done, keep=1):
     """
     folder = Path(folder)
     with new_folder(folder / f"{stage:02d}-{epochs_done:04d}") as partial:
-        model.save_weights(partial / "model.weights.h5")
-        variables = {str(i): v.numpy() for i, v in enumerate(model.optimizer.variables)}
-        np.savez(partial / "optimizer.npz", **variables)
+        model.save_weights(partial / WEIGHTS)
         state = {"stage": stage, "epochs_done": epochs_done}
         (partial / STATE).write_text(json.dumps(state, indent=1))
     for old in _all(folder)[:-keep]:
@@ -43,24 +40,18 @@ def last_checkpoint(folder):
 
 
 def restore_checkpoint(path, model):
-    """Loads weights into `model`, and the optimizer's variables if it is compiled and built.
+    """Loads weights into `model`, and the state of its optimizer if it is compiled and built.
 
     Raises:
-        ValueError: if the optimizer has other variables than the one that was saved.
+        ValueError: if the checkpoint was saved with another optimizer or other open layers.
     """
-    model.load_weights(Path(path) / "model.weights.h5")
-    if getattr(model, "optimizer", None) is None:
-        return
-    with np.load(Path(path) / "optimizer.npz") as saved:
-        variables = model.optimizer.variables
-        if [saved[key].shape for key in saved] != [tuple(v.shape) for v in variables]:
-            raise ValueError(
-                f"{path} was saved with another optimizer, or other open layers. "
-                f"Received: {len(variables)} optimizer variables, saved: {len(saved)}. "
-                "Train again without --resume, or with the configuration of that run."
-            )
-        for i, variable in enumerate(variables):
-            variable.assign(saved[str(i)])
+    try:
+        model.load_weights(Path(path) / WEIGHTS)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} does not fit: it was saved with another model, another optimizer, or other "
+            f"open layers. Train again without --resume, or as that run was configured. ({error})"
+        ) from error
 
 
 def _all(folder):

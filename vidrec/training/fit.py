@@ -12,7 +12,8 @@ from vidrec.training.checkpoints import restore_checkpoint
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StagePlan:
     """What a stage does. `rate_of` maps an epoch to a learning rate, `stop` holds the arguments of
-    `StopWhenStable` or is None; the rest is as in `vidrec.config.Stage`."""
+    `StopWhenStable` or is None, `backbone` is the end of the backbones' names (see
+    `set_trainable`); the rest is as in `vidrec.config.Stage`."""
 
     name: str
     layers: object
@@ -22,6 +23,7 @@ class StagePlan:
     stop: dict | None = None
     freeze_bn: bool = False
     checkpoint_every: int = 1
+    backbone: str = "xception"
 
 
 def train_stage(
@@ -43,7 +45,7 @@ def train_stage(
     Raises:
         keras' or TensorFlow's error if the loss becomes NaN; the last finite checkpoint stays.
     """
-    stages.set_trainable(model, plan.layers, freeze_bn=plan.freeze_bn)
+    stages.set_trainable(model, plan.layers, backbone=plan.backbone, freeze_bn=plan.freeze_bn)
     strategy.synchronise_batch_norm(model)
     model.compile(
         optimizer=plan.optimizer,
@@ -69,6 +71,7 @@ def train_stage(
         initial_epoch=first,
         steps_per_epoch=steps,
         validation_data=validation,
+        shuffle=False,  # the Dataset has its own order
         verbose=1 if sys.stdout.isatty() else 0,
         callbacks=[
             keras.callbacks.TerminateOnNaN(raise_error=True),

@@ -36,7 +36,8 @@ def set_trainable(model, layers, *, backbone="xception", freeze_bn=False):
         raise ValueError(
             f"`model` must hold a sub-model named '..._{backbone}'. Received: {model.name!r}"
         )
-    model.trainable = True
+    for layer in model._flatten_layers():
+        layer.trainable = True  # each one: a model that is trainable already ignores the call
     for base in backbones:
         first = _first_open(base, layers)
         for layer in base.layers[:first]:

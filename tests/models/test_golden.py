@@ -1,0 +1,59 @@
+"""Golden parameter counts at full size, of every registered model.
+
+Regenerate: python -c "from vidrec.models import registry; registry.get('<name>').build(101).summary()"
+The numbers are those of the specification, section 4.7.
+"""
+
+import pytest
+
+from vidrec.clip import ClipSpec
+from vidrec.models import multiseg_xception, registry
+
+GOLDEN = {
+    # name: {modalities: (parameters, trainable, tensors)} with 101 classes at 224 px, L = 10
+    "multiseg_xception": {
+        ("rgb",): (21_068_429, 21_013_901, 236),
+        ("flow",): (21_073_325, 21_018_797, 236),
+        ("rgb", "flow"): (42_141_754, 42_032_698, 472),
+    },
+}
+
+
+def counts(model):
+    trainable = sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
+    return model.count_params(), trainable, len(model.weights)
+
+
+def test_no_registered_model_is_missing_from_the_table():
+    assert set(GOLDEN) == set(registry.MODELS)
+
+
+@pytest.mark.parametrize(("name", "modalities"), [(n, m) for n, row in GOLDEN.items() for m in row])
+def test_parameters_at_full_size(name, modalities):
+    model = registry.get(name).build(101, ClipSpec(modalities=modalities))
+    assert counts(model) == GOLDEN[name][modalities]
+    assert model.output_shape == (None, 101)
+
+
+def test_the_base_alone_and_its_feature_map():
+    net = multiseg_xception.build(101, ClipSpec(modalities=("rgb",))).get_layer("rgb_segment_net")
+    base = net.get_layer("rgb_xception")
+    assert counts(base)[:2] == (20_861_480, 20_806_952)
+    assert (len(base.layers), sum(bool(layer.weights) for layer in base.layers)) == (132, 80)
+    assert base.output_shape == (None, 7, 7, 2048)
+    flow = multiseg_xception.build(101, ClipSpec(modalities=("flow",), size=71))
+    base = flow.get_layer("flow_segment_net").get_layer("flow_xception")
+    assert base.count_params() == 20_866_376
+    assert base.output_shape == (None, 3, 3, 2048)
+
+
+def test_kinetics_head():
+    assert (
+        multiseg_xception.build(400, ClipSpec(modalities=("rgb",), size=71)).count_params()
+        == 21_681_080
+    )
+
+
+def test_unknown_model_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"\['multiseg_xception'\].*model='resnet'"):
+        registry.get("resnet")

@@ -1,0 +1,188 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vidrec.clip import ClipSpec
+from vidrec.pipeline.augmentation import Augmentation
+from vidrec.pipeline.dataset import (
+    SHUFFLE_ORDERS,
+    ClipSource,
+    evaluation_clips,
+    steps_per_epoch,
+    training_clips,
+)
+
+CLIP = ClipSpec(size=16, flow_length=3)
+RGB = CLIP.only("rgb")
+STILL = Augmentation(crop_range=(1, 1), flip_lr=0, flip_ud=0, brightness=0)
+V = 6
+
+
+def source_of(store, classes, clip=CLIP, videos=None, **options):
+    table = store.index()
+    table = table if videos is None else table.iloc[videos]
+    return ClipSource(store=store, table=table, classes=classes, clip=clip, **options)
+
+
+def train(source, *, batch_size=4, seed=1, epochs=3, options=STILL, **more):
+    """The batches of a training run: list of (clips, labels)."""
+    data = training_clips(
+        source, batch_size=batch_size, seed=seed, epochs=epochs, options=options, **more
+    )
+    return list(data.as_numpy_iterator())
+
+
+def videos_by_epoch(batches, steps, moments):
+    """int (epochs, steps * B): the video numbers."""
+    videos = [moments(clips)["rgb"][0][:, 0] for clips, _ in batches]
+    return np.concatenate(videos).reshape(-1, steps * len(videos[0]))
+
+
+def assert_equal(batches, others):
+    assert len(batches) == len(others)
+    for (clips, labels), (clips2, labels2) in zip(batches, others, strict=True):
+        assert clips.keys() == clips2.keys()
+        np.testing.assert_array_equal(labels, labels2)
+        for name in clips:
+            np.testing.assert_array_equal(clips[name], clips2[name])
+
+
+def test_batches_are_full_and_say_their_shapes(store, classes, moments):
+    source = source_of(store, classes)
+    data = training_clips(source, batch_size=4, seed=1, epochs=3)
+    specs, label = data.element_spec
+    assert specs["rgb"].shape.as_list() == [4, 3, 16, 16, 3]
+    assert specs["flow"].shape.as_list() == [4, 3, 16, 16, 6]
+    assert label.shape.as_list() == [4]
+    assert steps_per_epoch(source, 4) == 1
+    assert steps_per_epoch(source, 2) == 3
+    batches = train(source, batch_size=2)
+    assert len(batches) == 9
+    for clips, labels in batches:
+        assert clips["rgb"].dtype == clips["flow"].dtype == np.uint8
+        assert labels.dtype == np.int32
+        videos = moments(clips)["rgb"][0]
+        assert (videos == videos[:, :1]).all()
+        assert labels.tolist() == [[2, 2, 1, 1, 0, 0][v] for v in videos[:, 0]]
+
+
+@pytest.mark.parametrize("batch_size", [2, 4])
+def test_shuffle_first_sees_each_video_once_an_epoch(store, classes, moments, batch_size):
+    batches = train(source_of(store, classes, RGB), batch_size=batch_size, epochs=8)
+    epochs = videos_by_epoch(batches, V // batch_size, moments)
+    assert epochs.shape == (8, {2: 6, 4: 4}[batch_size])
+    for videos in epochs:
+        assert len(set(videos)) == len(videos)
+    assert len({tuple(videos) for videos in epochs}) >= 6  # of 8 orders, nearly all differ
+    assert set(epochs.ravel()) == set(range(V))  # those left over differ from epoch to epoch
+
+
+def test_repeat_first_sees_each_video_as_often_but_not_once_an_epoch(store, classes, moments):
+    source = source_of(store, classes, RGB)
+    batches = train(source, batch_size=3, epochs=5, shuffle_order="repeat_first")
+    epochs = videos_by_epoch(batches, 2, moments)
+    assert epochs.shape == (5, 6)
+    assert np.bincount(epochs.ravel()).tolist() == [5] * V
+    assert any(len(set(videos)) < V for videos in epochs)
+
+
+@pytest.mark.parametrize("shuffle_order", SHUFFLE_ORDERS)
+def test_resume_goes_on_bit_by_bit(store, classes, shuffle_order):
+    """The default augmentation: whatever is random must come from (seed, count)."""
+    source = source_of(store, classes)
+    options = {"batch_size": 4, "epochs": 5, "options": None, "shuffle_order": shuffle_order}
+    whole = train(source, **options)
+    assert len(whole) == 5
+    assert_equal(train(source, first_epoch=2, **options), whole[2:])
+    assert train(source, first_epoch=5, **options) == []
+    other = train(source, seed=2, **options)
+    assert all((a["rgb"] != b["rgb"]).any() for (a, _), (b, _) in zip(whole, other, strict=True))
+
+
+def test_each_epoch_draws_other_moments(store, classes, moments):
+    source = source_of(store, classes, RGB, videos=[5])
+    batches = train(source, batch_size=1, epochs=40)
+    frames = np.stack([moments(clips)["rgb"][1][0] for clips, _ in batches])
+    for k, (low, high) in enumerate([(0, 6), (6, 13), (13, 20)]):  # 20 frames in 3 segments
+        assert frames[:, k].min() == low
+        assert frames[:, k].max() == high - 1
+    assert len({tuple(row) for row in frames}) > 30
+
+
+@pytest.mark.parametrize(("position", "offset"), [("start", 0), ("centre", 2)])
+def test_flow_starts_at_the_frame_or_surrounds_it(store, classes, moments, position, offset):
+    """Decision 32: one start for both."""
+    clip = dataclasses.replace(CLIP, flow_position=position, flow_length=4, frames_per_segment=2)
+    for clips, _ in train(source_of(store, classes, clip), epochs=4):
+        found = moments(clips)
+        (rgb_video, frame), (flow_video, pair) = found["rgb"], found["flow"]
+        assert frame.shape == (4, 6)
+        np.testing.assert_array_equal(pair, (frame - offset)[..., None] + np.arange(4))
+        assert (flow_video == rgb_video[..., None]).all()
+        assert (frame[:, 1::2] == frame[:, ::2] + 1).all()
+        assert (np.diff(frame[:, ::2], axis=1) >= 0).all()
+
+
+def test_training_never_sees_a_test_video(store, classes, moments):
+    table = store.index()
+    train_rows, test_rows = [0, 3, 4, 5], [1, 2]
+    assert set(table.video_id[train_rows]).isdisjoint(table.video_id[test_rows])
+    for shuffle_order in SHUFFLE_ORDERS:
+        source = source_of(store, classes, RGB, train_rows)
+        batches = train(source, batch_size=2, epochs=6, shuffle_order=shuffle_order)
+        assert set(videos_by_epoch(batches, 2, moments).ravel()) == set(train_rows)
+    held_out = evaluation_clips(source_of(store, classes, RGB, test_rows), batch_size=2)
+    clips, _ = next(held_out.as_numpy_iterator())
+    assert moments(clips)["rgb"][0][:, 0].tolist() == test_rows
+
+
+def test_evaluation_is_in_the_order_of_the_table_with_a_small_last_batch(store, classes, moments):
+    data = evaluation_clips(source_of(store, classes), batch_size=4)
+    batches = list(data.as_numpy_iterator())
+    assert [len(labels) for _, labels in batches] == [4, 2]
+    assert np.concatenate([labels for _, labels in batches]).tolist() == [2, 2, 1, 1, 0, 0]
+    found = [moments(clips) for clips, _ in batches]
+    videos, frames = (np.concatenate([one["rgb"][i] for one in found]) for i in (0, 1))
+    assert videos[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    # N - 3 starts: 10, 12, 9, 14, 11, 17, cut in three, the middle of each
+    expected = [[1, 4, 8], [2, 6, 10], [1, 4, 7], [2, 6, 11], [1, 5, 9], [2, 8, 14]]
+    assert frames.tolist() == expected
+    pairs = np.concatenate([one["flow"][1] for one in found])
+    np.testing.assert_array_equal(pairs, np.array(expected)[..., None] + np.arange(3))
+    assert batches[0][0]["flow"].shape == (4, 3, 16, 16, 6)
+
+
+def test_random_evaluation_repeats_with_its_seed(store, classes, moments):
+    source = source_of(store, classes)
+
+    def draw(seed, batch_size=6):
+        data = evaluation_clips(source, batch_size=batch_size, sampling_mode="random", seed=seed)
+        return list(data.as_numpy_iterator())
+
+    draws = [draw(seed) for seed in range(3)]
+    frames = [moments(clips)["rgb"][1] for ((clips, _),) in draws]
+    assert len({one.tobytes() for one in frames}) == 3
+    assert_equal(draws[1], draw(1))
+    small = [moments(clips)["rgb"][1] for clips, _ in draw(1, 4)]
+    np.testing.assert_array_equal(np.concatenate(small), frames[1])
+    starts = np.array(source.table.n_frames) - 3
+    for k in range(3):
+        for one in frames:
+            assert (one[:, k] >= k * starts // 3).all()
+            assert (one[:, k] < (k + 1) * starts // 3).all()
+
+
+@pytest.mark.parametrize("batch_size", [0, 7])
+def test_a_batch_that_cannot_be_filled_is_refused(store, classes, batch_size):
+    message = f"at most the number of .*. Received: batch_size={batch_size}, videos=6"
+    with pytest.raises(ValueError, match=message):
+        training_clips(source_of(store, classes), batch_size=batch_size, seed=0, epochs=1)
+
+
+def test_unknown_options_are_refused(store, classes):
+    source = source_of(store, classes)
+    with pytest.raises(ValueError, match=r"\('shuffle_first', 'repeat_first'\). .*order='paper'"):
+        training_clips(source, batch_size=2, seed=0, epochs=1, shuffle_order="paper")
+    with pytest.raises(ValueError, match="'centre' or 'random'. Received: sampling_mode='middle'"):
+        evaluation_clips(source, batch_size=2, sampling_mode="middle")
