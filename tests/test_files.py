@@ -12,6 +12,19 @@ class Failure(Exception):
     """What goes wrong in the middle of a block."""
 
 
+def break_off_a_file(path):
+    with new_file(path) as file:
+        file.write(b"new")
+        raise Failure
+
+
+def break_off_a_folder(path):
+    with new_folder(path) as folder:
+        (folder / "1.jpg").write_text("new")
+        (folder / "2.jpg").write_text("new")
+        raise Failure
+
+
 def names(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
@@ -41,9 +54,8 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     for old in (None, b"old"):
         if old is not None:
             path.write_bytes(old)
-        with pytest.raises(Failure), new_file(path) as file:
-            file.write(b"new")
-            raise Failure
+        with pytest.raises(Failure):
+            break_off_a_file(path)
         assert names(tmp_path) == ([] if old is None else ["data.bin"])
     assert path.read_bytes() == b"old"
 
@@ -73,16 +85,13 @@ def test_a_new_folder_replaces_the_old_one_whole(tmp_path):
 
 def test_an_error_leaves_the_old_folder_and_nothing_else(tmp_path):
     path = tmp_path / "video"
-    with pytest.raises(Failure), new_folder(path) as folder:
-        (folder / "1.jpg").write_text("new")
-        raise Failure
+    with pytest.raises(Failure):
+        break_off_a_folder(path)
     assert names(tmp_path) == []
     path.mkdir()
     (path / "1.jpg").write_text("old")
-    with pytest.raises(Failure), new_folder(path) as folder:
-        (folder / "1.jpg").write_text("new")
-        (folder / "2.jpg").write_text("new")
-        raise Failure
+    with pytest.raises(Failure):
+        break_off_a_folder(path)
     assert names(tmp_path) == ["video", "video/1.jpg"]
     assert (path / "1.jpg").read_text() == "old"
 

@@ -105,19 +105,15 @@ def test_flow_cannot_see_the_appearance(motion, group, clip):
         assert (apart > 30).mean() > 0.03  # of the pixels
 
 
-def test_a_single_frame_says_little_of_the_motion():
-    """Poses pooled over frames, groups and clips are alike; how they follow each other is not.
-
-    Alike, not equal: a Swing keeps its y and its size, a Pulse may be larger than any Swing.
-    """
-    spec = SyntheticSpec(groups=150, frames=16)
-    draws = [(group, clip) for group in range(1, 151) for clip in (1, 2, 3)]
+def test_a_single_frame_cannot_tell_the_motion():
+    """At any one time x, y and radius are distributed alike; how they follow each other is not."""
+    spec = SyntheticSpec(groups=300, frames=16)
+    draws = [(group, clip) for group in range(1, 301) for clip in (1, 2, 3)]
     tracks = {m: np.stack([poses(spec, g, c, m) for g, c in draws]) for m in MOTIONS}
-    bounds = (0.15, 0.15, 0.30)  # x, y, radius
     for first, second in (("Swing", "Orbit"), ("Orbit", "Pulse"), ("Pulse", "Swing")):
-        for i, bound in enumerate(bounds):
-            pooled = [tracks[name][..., i].ravel() for name in (first, second)]
-            assert ks(*pooled) < bound, (first, second, "xyr"[i])
+        for i in range(3):
+            distance = ks(*(tracks[name][..., i].ravel() for name in (first, second)))
+            assert distance < 0.05, (first, second, "xyr"[i], distance)
     for i, mover in ((0, "Swing"), (1, "Orbit"), (2, "Pulse")):
         steps = np.abs(np.diff(tracks[mover][..., i], axis=1)).mean()
         assert steps > 1.5  # px a frame
@@ -153,9 +149,10 @@ def test_motions_are_closed_under_flips(flip):
         assert extent["Orbit"][2] == 0
         assert extent["Pulse"][:2].tolist() == [0, 0]
         assert np.log(tracks["Pulse"][:, 2]).std() == pytest.approx(0.32 / np.sqrt(2), rel=0.05)
-        centre = tracks["Pulse"][0, :2]
-        ring = np.hypot(*(tracks["Orbit"][:, :2] - centre).T)
-        np.testing.assert_allclose(ring, ring[0], rtol=1e-9)
+        orbit = tracks["Orbit"][:, :2]
+        middle = (orbit.max(axis=0) + orbit.min(axis=0)) / 2
+        ring = np.hypot(*(orbit - middle).T)
+        np.testing.assert_allclose(ring, ring.mean(), rtol=0.03)
 
 
 def test_the_object_stays_in_the_frame():

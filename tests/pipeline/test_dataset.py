@@ -173,6 +173,13 @@ def test_random_evaluation_repeats_with_its_seed(store, classes, moments):
             assert (one[:, k] < (k + 1) * starts // 3).all()
 
 
+def test_random_evaluation_draws_apart_for_each_video(store, classes, moments):
+    source = source_of(store, classes, RGB, videos=[5] * 6)
+    data = evaluation_clips(source, batch_size=6, sampling_mode="random")
+    clips, _ = next(data.as_numpy_iterator())
+    assert len({tuple(frames) for frames in moments(clips)["rgb"][1]}) >= 5
+
+
 @pytest.mark.parametrize("batch_size", [0, 7])
 def test_a_batch_that_cannot_be_filled_is_refused(store, classes, batch_size):
     message = f"at most the number of .*. Received: batch_size={batch_size}, videos=6"

@@ -4,11 +4,12 @@ Nine classes, three appearances times three motions. What each stream can see is
 construction, so that fusion must be what makes the difference:
 
 * The appearances differ in chroma alone (hue, and the layout of two hues). Luma, outline, path,
-  camera jitter and noise come from seeds that do not know the appearance. TV-L1 flow is computed
-  from luma, so the temporal stream cannot tell the appearances apart: 1/3 at best, up to chance.
-* The motions differ in how one pose follows another. A pose at any one time comes from the same
-  ranges for every motion, and the consensus of segments has no order, so the spatial stream
-  cannot tell the motions apart: 1/3 at best, up to chance.
+  camera jitter and noise come from seeds that do not know the appearance, and drawn gray frames of
+  the three are equal. TV-L1 flow is computed from gray, so the temporal stream cannot tell the
+  appearances apart: 1/3, up to chance (and to what JPG's coding of colour leaks into gray).
+* The motions differ in how one pose follows another. At any one time x, y and radius have the same
+  distribution for every motion, and the consensus of segments has no order, so the spatial stream
+  cannot tell the motions apart: 1/3, up to chance.
 * One scene (background, outline, luma texture) serves all nine classes of a group, so the
   background says nothing of the class; the split is by group, so test scenes are new.
 
@@ -31,6 +32,7 @@ APPEARANCES = {
 }
 MOTIONS = ("Swing", "Orbit", "Pulse")
 LISTS = "ucfTrainTestlist"
+DRAWING = 1  # raise it when equal arguments no longer give equal pixels
 PATCH = 96  # px, the side of the object's own image before it is scaled into the frame
 
 
@@ -97,13 +99,23 @@ def poses(spec, group, clip, motion):
     amplitude = rng.uniform(0.08, 0.11) * spec.size
     angle = rng.uniform(0, 2 * np.pi) + np.arange(spec.frames) * 2 * np.pi / rng.uniform(9, 12)
     angle *= rng.choice([-1, 1])
-    still = np.zeros(spec.frames)
+    # What does not move rests at a random phase of what moves elsewhere: so at any one time x, y and
+    # radius are distributed alike for all motions.
+    rest = rng.uniform(0, 2 * np.pi, 3)
     x, y, growth = {
-        "Swing": (amplitude * np.cos(angle), still, still),
-        "Orbit": (amplitude * np.cos(angle), amplitude * np.sin(angle), still),
-        "Pulse": (still, still, 0.32 * np.cos(angle)),
+        "Swing": (angle, rest[1], rest[2]),
+        "Orbit": (angle, angle - np.pi / 2, rest[2]),
+        "Pulse": (rest[0], rest[1], angle),
     }[motion]
-    return np.stack([centre[0] + x, centre[1] + y, radius * np.exp(growth)], axis=1)
+    one = np.ones(spec.frames)
+    return np.stack(
+        [
+            centre[0] + amplitude * np.cos(x) * one,
+            centre[1] + amplitude * np.cos(y) * one,
+            radius * np.exp(0.32 * np.cos(growth) * one),
+        ],
+        axis=1,
+    )
 
 
 def draw_clip(spec, appearance, motion, group, clip):
@@ -178,7 +190,7 @@ def write_videos(root, spec=None, *, progress=iter):
 def _claim(root, spec):
     """Records what the folder was drawn with; refuses to mix two specs in one folder."""
     record = root / "synthetic.json"
-    wanted = dataclasses.asdict(spec)
+    wanted = {"drawing": DRAWING, **dataclasses.asdict(spec)}
     if record.exists():
         found = json.loads(record.read_text())
         if found != wanted:

@@ -1,0 +1,106 @@
+"""Who may import whom: the table of the house, read from the imports themselves."""
+
+import ast
+import sys
+
+import pytest
+
+from tests.conftest import PROJECT
+
+OURS = {
+    "files": set(),
+    "clip": {"numpy"},
+    "store": {"files", "clip", "numpy", "pandas"},
+    "config": {"clip", "pydantic", "yaml"},
+    "datasets": {"files", "store", "numpy", "pandas"},
+    "extraction": {"files", "clip", "store", "numpy", "cv2", "pandas", "rich"},
+    "pipeline": {"clip", "store", "numpy", "tensorflow"},
+    "models": {"clip", "numpy", "keras"},
+    "training": {"files", "clip", "numpy", "pandas", "keras", "tensorflow", "matplotlib"},
+    "evaluation": {"files", "clip", "numpy", "pandas", "keras", "tensorflow", "matplotlib"},
+    "export": {"files", "clip", "extraction", "pipeline", "numpy", "keras", "tensorflow", "cv2"},
+}
+EVERYTHING = set(OURS) | {"numpy", "pandas", "keras", "tensorflow", "cv2", "yaml", "pydantic"}
+ROOMS = OURS | {
+    "experiment": EVERYTHING,
+    "cli": {"experiment", "export", "config"},
+}
+EXTRA = {"datasets/synthetic.py": {"cv2"}}  # it writes videos; no other data set reads one
+FORBIDDEN = {"pickle", "dill", "joblib"}
+
+
+def sources():
+    return sorted((PROJECT / "vidrec").rglob("*.py"))
+
+
+def name_of(path):
+    return path.relative_to(PROJECT / "vidrec").as_posix()
+
+
+def room_of(path):
+    return name_of(path).split("/")[0].removesuffix(".py")
+
+
+def imports_of(path):
+    """Every module that a file imports anywhere, ours as "vidrec.<...>"."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            if node.module == "vidrec":
+                yield from (f"vidrec.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize("path", sources(), ids=name_of)
+def test_rooms_import_only_what_the_table_allows(path):
+    room = room_of(path)
+    if room == "__init__":
+        assert not list(imports_of(path))
+        return
+    assert room in ROOMS, f"{room} is a new room: add it to the table"
+    allowed = ROOMS[room] | EXTRA.get(name_of(path), set()) | {room}
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] in sys.stdlib_module_names:
+            assert parts[0] not in FORBIDDEN, f"{path} imports {name}"
+            continue
+        needed = parts[1] if parts[0] == "vidrec" and len(parts) > 1 else parts[0]
+        assert needed in allowed | {"vidrec"}, f"{path} imports {name}"
+
+
+def test_no_import_cycles():
+    """Modules, not rooms: an import inside a function counts as well."""
+    modules = {
+        "vidrec." + name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."): path
+        for path in sources()
+    }
+    graph = {name: {i for i in imports_of(path) if i in modules} for name, path in modules.items()}
+    for room_or_name in graph:  # `from vidrec.a import b` may mean the module vidrec.a.b
+        tree = ast.parse(modules[room_or_name].read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[room_or_name] |= inner & set(modules)
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"cycle: {' -> '.join([*path[path.index(name) :], name])}"
+        if name not in done:
+            path.append(name)
+            for other in graph[name]:
+                visit(other)
+            done.add(path.pop())
+
+    for name in graph:
+        visit(name)
+    assert len(done) == len(modules) > 30
+
+
+def test_files_have_one_idea_each():
+    names = {path.stem for path in sources()}
+    assert not names & {"utils", "util", "helpers", "common", "misc"}
+    long = {name_of(path): len(path.read_text().splitlines()) for path in sources()}
+    assert not {name: lines for name, lines in long.items() if lines > 300}
