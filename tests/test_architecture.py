@@ -74,7 +74,8 @@ def test_rooms_import_only_what_the_table_allows(path):
 def test_no_import_cycles():
     """Modules, not rooms: an import inside a function counts as well."""
     modules = {
-        "vidrec." + name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."): path
+        "vidrec."
+        + name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."): path
         for path in sources()
     }
     graph = {name: {i for i in imports_of(path) if i in modules} for name, path in modules.items()}

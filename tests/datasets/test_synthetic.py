@@ -203,14 +203,17 @@ def test_another_spec_in_the_same_folder_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"groups": 1}, "`groups` must be at least 2. Received: groups=1"),
-        ({"test_groups": 0}, "`test_groups` must be at least 1. Received: test_groups=0"),
-        ({"clips": 0}, "`clips` must be at least 1. Received: clips=0"),
-        ({"frames": 1}, "`frames` must be at least 2. Received: frames=1"),
-        ({"size": 31}, "`size` must be at least 32. Received: size=31"),
-        ({"seed": -1}, "`seed` must be at least 0. Received: seed=-1"),
-        ({"fps": 0.0}, "`fps` must be a whole number >= 1. Received: fps=0.0"),
-        ({"fps": 12.5}, "`fps` must be a whole number >= 1. Received: fps=12.5"),
+        ({"groups": 1}, "`groups` must be a whole number, at least 2. Received: groups=1"),
+        (
+            {"test_groups": 0},
+            "`test_groups` must be a whole number, at least 1. Received: test_groups=0",
+        ),
+        ({"clips": 0}, "`clips` must be a whole number, at least 1. Received: clips=0"),
+        ({"frames": 1}, "`frames` must be a whole number, at least 2. Received: frames=1"),
+        ({"size": 31}, "`size` must be a whole number, at least 32. Received: size=31"),
+        ({"seed": -1}, "`seed` must be a whole number, at least 0. Received: seed=-1"),
+        ({"fps": 0.0}, "`fps` must be a whole number, at least 1. Received: fps=0.0"),
+        ({"fps": 12.5}, "`fps` must be a whole number, at least 1. Received: fps=12.5"),
         (
             {"groups": 3, "test_groups": 3},
             "at least one of the `groups` for training. Received: test_groups=3, groups=3",

@@ -46,9 +46,7 @@ def video(tmp_path_factory):
 
 
 def test_prediction_equals_extraction_pipeline_and_keras(model, folder, video, tmp_path):
-    table = pd.DataFrame(
-        [{"video_id": "one/v", "label": "one", "group": "", "path": str(video)}]
-    )
+    table = pd.DataFrame([{"video_id": "one/v", "label": "one", "group": "", "path": str(video)}])
     extract_frames(table, Store(tmp_path), workers=1)
     index = extract_flow(Store(tmp_path), workers=1)
     source = ClipSource(store=Store(tmp_path), table=index, classes=CLASSES, clip=CLIP)

@@ -46,7 +46,7 @@ class SyntheticSpec:
         clips: int >= 1, clips per class and group; named c01, c02, ...
         frames: int >= 2, frames per clip.
         size: int >= 32, width and height of the videos, px.
-        fps: a whole number >= 1: OpenCV's Motion JPEG writer would round it.
+        fps: int >= 1; OpenCV's Motion JPEG writer would round others.
         seed: int >= 0.
 
     Raises:
@@ -58,18 +58,17 @@ class SyntheticSpec:
     clips: int = 3
     frames: int = 20
     size: int = 80
-    fps: float = 25.0
+    fps: int = 25
     seed: int = 0
 
     def __post_init__(self):
-        least = {"groups": 2, "test_groups": 1, "clips": 1, "frames": 2, "size": 32, "seed": 0}
-        for name, low in least.items():
-            if getattr(self, name) < low:
+        least = {"groups": 2, "test_groups": 1, "clips": 1, "frames": 2, "size": 32, "fps": 1}
+        for name, low in {**least, "seed": 0}.items():
+            value = getattr(self, name)
+            if value != int(value) or value < low:
                 raise ValueError(
-                    f"`{name}` must be at least {low}. Received: {name}={getattr(self, name)}"
+                    f"`{name}` must be a whole number, at least {low}. Received: {name}={value}"
                 )
-        if not (self.fps >= 1 and self.fps % 1 == 0):
-            raise ValueError(f"`fps` must be a whole number >= 1. Received: fps={self.fps}")
         if self.test_groups >= self.groups:
             raise ValueError(
                 "`test_groups` must leave at least one of the `groups` for training. "

@@ -129,9 +129,9 @@ def training_clips(
         epoch, place = count // per_epoch, count % per_epoch
         if shuffle_order == "shuffle_first":
             key = tf.random.experimental.stateless_fold_in(base, epoch)
-            return tf.random.experimental.index_shuffle(place, key, videos - 1)
+            return tf.random.experimental.index_shuffle(place, _words(key), videos - 1)
         everything = epochs * videos
-        return tf.random.experimental.index_shuffle(count, base, everything - 1) % videos
+        return tf.random.experimental.index_shuffle(count, _words(base), everything - 1) % videos
 
     def example(count):
         key = tf.random.experimental.stateless_fold_in(base + [0, 1], count)
@@ -221,6 +221,12 @@ def _read(source, tensors, video, uniform, key):
             ["rgb and flow must have one size. Received:", *sizes, tensors["frame"][video]],
         )
     return images
+
+
+def _words(key):
+    """Two words from a key, random in all bits: `index_shuffle` looks at few bits of each (8 where
+    this was measured), so that with the key itself an order came again every 256 epochs."""
+    return tf.random.stateless_uniform([2], key, minval=None, maxval=None, dtype=tf.uint32)
 
 
 def _known(tensor, length):

@@ -1,0 +1,194 @@
+"""The main job through the command line, from AVI files to a prediction, at the smallest size."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from vidrec import cli, config
+from vidrec.evaluation.scores import load_scores
+
+CONFIG = {
+    "name": "tiny",
+    "model": {"options": {"bn_momentum": 0.9, "dropout": 0.5}},
+    "clip": {"segments": 3, "size": 71, "flow_length": 2},
+    "data": {
+        "synthetic": {"groups": 2, "test_groups": 1, "clips": 1, "frames": 6, "size": 72},
+        "split": {"kind": "official", "check_sizes": False},
+    },
+    "streams": {
+        "spatial": {
+            "stages": [
+                {"name": "head", "layers": "head", "epochs": 1, "batch_size": 4,
+                 "schedule": {"rate": 0.01}},
+                {"name": "all", "epochs": 1, "batch_size": 4, "schedule": {"rate": 0.001},
+                 "optimizer": {"name": "adam"}},
+            ]
+        },
+        "temporal": {
+            "init": {"run": "spatial"},
+            "stages": [
+                {"name": "all", "epochs": 1, "batch_size": 4, "schedule": {"rate": 0.001}}
+            ],
+        },
+    },
+    "evaluation": {"draws": 2, "batch_size": 4, "each_epoch": True},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """The folder in which `vidrec demo` has run once."""
+    root = tmp_path_factory.mktemp("job")
+    content = json.loads(json.dumps(CONFIG))
+    content["data"] |= {"videos": str(root / "videos"), "root": str(root / "store")}
+    content["data"]["split"]["lists"] = str(root / "videos/ucfTrainTestlist")
+    (root / "tiny.yaml").write_text(yaml.safe_dump(content))
+    assert cli.main(["demo", str(root / "tiny.yaml"), "--out", str(root / "runs")]) == 0
+    return root
+
+
+def run(job, *arguments):
+    return cli.main(
+        [arguments[0], str(job / "tiny.yaml"), *arguments[1:], "--out", str(job / "runs")]
+    )
+
+
+def test_everything_is_written(job):
+    base = job / "runs/tiny"
+    for stream in ("spatial", "temporal"):
+        assert sorted(path.name for path in (base / stream).iterdir()) == [
+            "classes.txt",
+            "config.yaml",
+            "curves.png",
+            "log.csv",
+            "provenance.json",
+            "stream.weights.h5",
+        ]
+    names = {path.name for path in (base / "evaluation").iterdir()}
+    assert names >= {"summary.csv", "fused.npz", "fused_confusion.png", "fused_per_class.csv"}
+    assert names >= {"spatial_draw0.npz", "spatial_draw1.npz", "temporal_confusion.csv"}
+
+
+def test_run_folder_tells_how_it_was_made(job):
+    run_folder = job / "runs/tiny/spatial"
+    saved = config.Experiment(**yaml.safe_load((run_folder / "config.yaml").read_text()))
+    assert saved == config.load(job / "tiny.yaml")
+    provenance = json.loads((run_folder / "provenance.json").read_text())
+    assert provenance["config"] == str(job / "tiny.yaml")
+    assert provenance["seed"] == 0
+    assert {"git_commit", "tensorflow", "keras", "opencv", "numpy", "machine"} <= set(provenance)
+    log = pd.read_csv(run_folder / "log.csv")
+    assert log.stage.tolist() == ["head", "all"]
+    assert log.learning_rate.tolist() == pytest.approx([0.01, 0.001])
+    assert log.val_accuracy.between(0, 1).all()
+
+
+def test_score_files_fuse_to_the_fused_file(job):
+    folder = job / "runs/tiny/evaluation"
+    spatial, temporal, fused = (
+        load_scores(folder / f"{name}.npz") for name in ("spatial", "temporal", "fused")
+    )
+    assert (spatial.video_id == temporal.video_id).all()
+    assert len(spatial.video_id) == 9
+    np.testing.assert_allclose(fused.logits, spatial.logits + 1.5 * temporal.logits, atol=1e-4)
+    draws = [load_scores(folder / f"spatial_draw{i}.npz") for i in (0, 1)]
+    assert np.abs(draws[0].logits - draws[1].logits).max() > 0
+    assert draws[1].stamp["draw"] == 1
+    assert len(draws[0].stamp["weights_sha256"]) == 64
+    summary = pd.read_csv(folder / "summary.csv", index_col="stream")
+    assert summary.index.tolist() == ["spatial", "temporal", "fused"]
+    accuracy = [np.mean(draw.logits.argmax(axis=1) == draw.label) for draw in draws]
+    assert summary.top1["spatial"] == pytest.approx(np.mean(accuracy))
+    assert summary.chance["fused"] == pytest.approx(1 / 9)
+
+
+def test_a_second_run_skips_what_is_done(job, capsys):
+    weights = job / "runs/tiny/spatial/stream.weights.h5"
+    before = weights.stat().st_mtime_ns
+    assert run(job, "demo") == 0
+    assert weights.stat().st_mtime_ns == before
+    out = capsys.readouterr().out
+    assert "all there" in out
+    assert "spatial: trained already" in out
+    assert "chance  11.1%" in out
+    assert f"make predict CLIP={job}" in out
+
+
+def test_train_does_not_overwrite_a_run(job, capsys):
+    assert run(job, "train", "--stream", "spatial") == 2
+    assert "holds a run already. Pass --resume" in capsys.readouterr().err
+
+
+def test_resume_refuses_another_configuration(job, capsys):
+    assert run(job, "train", "--stream", "spatial", "--resume", "--seed", "1") == 2
+    error = capsys.readouterr().err
+    assert "begun with another configuration: seed differ" in error
+
+
+def test_an_interrupted_stream_goes_on_with_its_next_stage(job, tmp_path, capsys):
+    """What a kill between two stages leaves: a checkpoint of the first and no weights."""
+    from vidrec.training import callbacks
+
+    original = callbacks.Checkpoint._save
+
+    def save_and_kill(self, epochs_done):
+        original(self, epochs_done)
+        raise KeyboardInterrupt
+
+    arguments = ["train", str(job / "tiny.yaml"), "--stream", "spatial", "--out", str(tmp_path)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.Checkpoint, "_save", save_and_kill)
+        assert cli.main(arguments) == 130
+    assert "Interrupted" in capsys.readouterr().err
+    run_folder = tmp_path / "tiny/spatial"
+    assert [path.name for path in (run_folder / "checkpoints").iterdir()] == ["00-0001"]
+    assert not (run_folder / "stream.weights.h5").exists()
+    assert cli.main(["evaluate", str(job / "tiny.yaml"), "--out", str(tmp_path)]) == 2
+    assert "holds no complete run" in capsys.readouterr().err
+    assert cli.main([*arguments, "--resume"]) == 0
+    whole = pd.read_csv(job / "runs/tiny/spatial/log.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(run_folder / "log.csv"), whole, rtol=1e-4)
+
+
+def test_predict_names_the_classes(job, capsys):
+    clip = next((job / "videos").glob("BlueDotsOrbit/*g01*.avi"))
+    assert cli.main(["predict", str(clip), "--model", str(job / "runs/tiny/savedmodel")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == str(clip)
+    assert len(lines) == 6
+    assert all("%" in line for line in lines[1:])
+
+
+def test_export_to_another_folder_reports_parity(job, tmp_path, capsys):
+    assert run(job, "export", "--model", str(tmp_path / "m")) == 0
+    text = capsys.readouterr().out
+    assert float(text.rsplit(" ", 1)[1]) < 1e-4
+    assert (tmp_path / "m/saved_model.pb").exists()
+
+
+def test_a_video_that_is_not_whole_stops_training_unless_allowed(job, tmp_path, capsys):
+    store = tmp_path / "store"
+    shutil.copytree(job / "store", store)
+    index = pd.read_csv(store / "index.csv", keep_default_na=False)
+    index.loc[0, ["status", "message"]] = "failed", "clip.avi is empty"
+    index.to_csv(store / "index.csv", index=False)
+    arguments = ["train", str(job / "tiny.yaml"), "--stream", "temporal", "--out", str(tmp_path)]
+    assert cli.main([*arguments, "--data", str(store)]) == 2
+    error = capsys.readouterr().err
+    assert "1 of 18 videos" in error
+    assert "clip.avi is empty" in error
+    assert "data.allow_missing: true" in error
+
+
+def test_init_from_other_classes_is_refused(job, tmp_path, capsys):
+    out = tmp_path / "runs"
+    shutil.copytree(job / "runs/tiny/spatial", out / "tiny/spatial")
+    names = (out / "tiny/spatial/classes.txt").read_text().splitlines()
+    (out / "tiny/spatial/classes.txt").write_text("\n".join(reversed(names)) + "\n")
+    arguments = ["train", str(job / "tiny.yaml"), "--stream", "temporal", "--out", str(out)]
+    assert cli.main(arguments) == 2
+    assert "trained on other classes" in capsys.readouterr().err

@@ -1,0 +1,81 @@
+"""The command line itself: help, messages, exit codes. What the verbs do is tested with them."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vidrec import cli
+from vidrec.datasets import synthetic
+from vidrec.extraction.frames import encode_jpeg
+from vidrec.store import Store
+
+
+def test_help_names_every_verb_and_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom vidrec import cli\n"
+        "try:\n    cli.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'tensorflow', 'keras', 'cv2', 'pandas', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    verbs = "extract-frames extract-flow index train evaluate export predict demo"
+    assert all(f"  {verb}" in done.stdout for verb in verbs.split())
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_extraction_from_the_command_line(tmp_path, capsys):
+    spec = synthetic.SyntheticSpec(groups=2, test_groups=1, clips=1, frames=3, size=32)
+    synthetic.write_videos(tmp_path / "videos", spec)
+    for path in (tmp_path / "videos").iterdir():  # what a user has: class folders alone
+        if path.name not in ("BlueDotsOrbit", "GreenChecksPulse"):
+            (path.unlink if path.is_file() else lambda p=path: __import__("shutil").rmtree(p))()
+    videos, data = str(tmp_path / "videos"), str(tmp_path / "store")
+    assert cli.main(["extract-frames", "--videos", videos, "--data", data]) == 0
+    assert "12 frames of 4 videos" in capsys.readouterr().out
+    assert cli.main(["extract-flow", "--data", data, "--bound", "10", "--workers", "1"]) == 0
+    assert "8 flow pairs of 4 videos" in capsys.readouterr().out
+    assert '"bound": 10.0' in Store(data).index().flow_parameters[0]
+
+
+def test_a_damaged_video_is_named_and_the_exit_code_is_1(tmp_path, capsys):
+    (tmp_path / "videos/Jump").mkdir(parents=True)
+    (tmp_path / "videos/Jump/v_Jump_g01_c01.avi").write_bytes(b"")
+    options = ["--videos", str(tmp_path / "videos"), "--data", str(tmp_path / "store")]
+    assert cli.main(["extract-frames", *options]) == 1
+    error = capsys.readouterr().err
+    assert "failed: " in error
+    assert "v_Jump_g01_c01.avi is empty (0 bytes)" in error
+    assert "1 videos are not whole" in error
+
+
+def test_a_foreign_set_is_indexed(tmp_path, capsys):
+    gray = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+    for name in ("img_00001", "img_00002", "x_00001", "y_00001"):
+        path = tmp_path / f"Run/v_Run_g01_c01/{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_jpeg(gray))
+    assert cli.main(["index", "--data", str(tmp_path), "--layout", "mmaction2"]) == 0
+    row = Store(tmp_path, "mmaction2").rows()["Run/v_Run_g01_c01"]
+    assert (row.label, row.n_frames, row.n_flow, row.status) == ("Run", 2, 1, "ok")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["extract-frames", "--data", "x"], "--videos is missing"),
+        (["extract-flow"], "--data is missing"),
+        (["train", "nowhere.yaml", "--stream", "spatial"], "There is no experiment nowhere.yaml"),
+        (["predict", "a.avi", "--model", "nowhere"], "nowhere/saved_model.pb is missing"),
+        (["extract-frames", "--videos", "nowhere", "--data", "x"], "nowhere"),
+    ],
+)
+def test_user_errors_are_one_line_and_exit_code_2(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"vidrec {arguments[0]}: ")
+    assert message in error
+    assert "Traceback" not in error
