@@ -86,7 +86,8 @@ def test_it_runs_where_vidrec_cannot_be_imported(exported, clips, tmp_path):
         "import numpy as np, tensorflow as tf\n"
         f"model = tf.saved_model.load(r'{folder}')\n"
         f"clips = dict(np.load(r'{tmp_path}/clips.npz'))\n"
-        "out = model.signatures['serving_default'](**{k: tf.constant(v) for k, v in clips.items()})\n"
+        "serve = model.signatures['serving_default']\n"
+        "out = serve(**{k: tf.constant(v) for k, v in clips.items()})\n"
         f"np.save(r'{tmp_path}/logits.npy', out['logits'])\n"
         "try:\n    import vidrec\nexcept ImportError:\n    print('vidrec is blocked')\n"
     )

@@ -13,7 +13,7 @@ CLIP = ClipSpec(segments=3, size=71, flow_length=2)
 
 @pytest.fixture(scope="session")
 def clips():
-    """uint8 clips of two videos, both modalities: coarse patterns, unlike from segment to segment."""
+    """uint8 clips of two videos: coarse patterns, unlike from segment to segment."""
     rng = np.random.default_rng(7)
     found = {}
     for name in CLIP.modalities:

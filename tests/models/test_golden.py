@@ -1,6 +1,7 @@
 """Golden parameter counts at full size, of every registered model.
 
-Regenerate: python -c "from vidrec.models import registry; registry.get('<name>').build(101).summary()"
+Regenerate:
+    python -c "from vidrec.models import registry as r; print(r.get('<name>').build(101).summary())"
 The numbers are those of the specification, section 4.7.
 """
 

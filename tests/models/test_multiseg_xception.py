@@ -147,17 +147,14 @@ def test_folded_segments_equal_separate_calls_and_take_any_number(stream, clips)
 def test_batch_norm_moves_once_a_segment_unless_folded(clips):
     """Decision 30: with equal segments, one training step moves by 1 - 0.99^3, or by 1 - 0.99."""
     frame = np.repeat(clips["rgb"][:, :1], 3, axis=1)
-    moved = {}
-    for fold in (False, True):
-        model = build(fold_segments=fold)
-        base = model.get_layer("rgb_segment_net").get_layer("rgb_xception")
-        bn = base.get_layer("block1_conv1_bn")
-        if fold:
-            model.set_weights(before)
-        before = model.get_weights()
+    apart, folded = build(), build(fold_segments=True)
+    folded.set_weights(apart.get_weights())
+    moved = []
+    for model in (apart, folded):
         model({"rgb": frame}, training=True)
-        moved[fold] = np.asarray(bn.moving_mean)
-    np.testing.assert_allclose(moved[False], moved[True] * (1 - 0.99**3) / 0.01, rtol=1e-3)
+        base = model.get_layer("rgb_segment_net").get_layer("rgb_xception")
+        moved.append(np.asarray(base.get_layer("block1_conv1_bn").moving_mean))
+    np.testing.assert_allclose(moved[0], moved[1] * (1 - 0.99**3) / 0.01, rtol=1e-3)
 
 
 def test_momentum_of_batch_norm_is_an_option(stream):

@@ -98,8 +98,8 @@ def poses(spec, group, clip, motion):
     amplitude = rng.uniform(0.08, 0.11) * spec.size
     angle = rng.uniform(0, 2 * np.pi) + np.arange(spec.frames) * 2 * np.pi / rng.uniform(9, 12)
     angle *= rng.choice([-1, 1])
-    # What does not move rests at a random phase of what moves elsewhere: so at any one time x, y and
-    # radius are distributed alike for all motions.
+    # What does not move rests at a random phase of what moves elsewhere, so that at any one time
+    # x, y and radius are distributed alike for all motions.
     rest = rng.uniform(0, 2 * np.pi, 3)
     x, y, growth = {
         "Swing": (angle, rest[1], rest[2]),

@@ -1,9 +1,14 @@
-"""What happens at the end of an epoch: a log row, a checkpoint, perhaps the end of the stage."""
+"""What happens at the end of an epoch: a log row, a checkpoint, perhaps the end of the stage.
+
+The logs that they read hold "learning_rate", which Keras' LearningRateScheduler puts there.
+"""
 
 import time
 
 import keras
+import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from vidrec.files import write_atomic
 from vidrec.training.checkpoints import save_checkpoint
@@ -24,9 +29,8 @@ class CsvLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         row = {"stage": self.stage, "epoch": epoch} | {
-            name: (logs or {}).get(name, float("nan")) for name in LOG_COLUMNS[2:]
+            name: logs.get(name, float("nan")) for name in LOG_COLUMNS[2:]
         }
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
         log = read_log(self.path)
         log = log[(log.stage != self.stage) | (log.epoch < epoch)]
         rows = [*log.to_dict("records"), row]
@@ -79,7 +83,7 @@ class StopWhenStable(keras.callbacks.Callback):
             self._count(rate, accuracy)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._count(float(self.model.optimizer.learning_rate), logs["accuracy"])
+        self._count(logs["learning_rate"], logs["accuracy"])
         if self.waited >= self.patience:
             self.model.stop_training = True
 
@@ -114,6 +118,31 @@ class DropoutSeed(keras.callbacks.Callback):
             )
 
 
+class Validation(keras.callbacks.Callback):
+    """Adds val_loss and val_accuracy, over all examples of a Dataset, to the logs of an epoch.
+
+    On one device: under MirroredStrategy, Keras gives a replica an empty batch when the last one
+    has too few examples, and weighs uneven batches wrongly.
+    """
+
+    def __init__(self, dataset):
+        super().__init__()
+        self.dataset = dataset
+
+    def on_train_begin(self, logs=None):
+        model = self.model
+        self.forward = tf.function(lambda clip: model(clip, training=False), reduce_retracing=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        losses, hits = [], []
+        for clip, label in self.dataset:
+            logits = self.forward(clip)
+            losses.append(tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits).numpy())
+            hits.append(label.numpy() == logits.numpy().argmax(axis=-1))
+        logs["val_loss"] = float(np.concatenate(losses).mean())
+        logs["val_accuracy"] = float(np.concatenate(hits).mean())
+
+
 class EpochLine(keras.callbacks.Callback):
     """Prints a line an epoch: where the stage is, how it goes, how long it will take."""
 
@@ -130,10 +159,10 @@ class EpochLine(keras.callbacks.Callback):
         steady = self.seconds[1:] or self.seconds  # the first epoch also traces the graph
         left = sum(steady) / len(steady) * (self.epochs - epoch - 1)
         values = "  ".join(
-            f"{name} {value:.3f}" for name, value in (logs or {}).items() if name != "learning_rate"
+            f"{name} {value:.3f}" for name, value in logs.items() if name != "learning_rate"
         )
         print(
             f"  {self.stage}: epoch {epoch + 1} of {self.epochs}  {values}  "
-            f"rate {float(self.model.optimizer.learning_rate):.2g}  about {left:.0f} s left",
+            f"rate {logs['learning_rate']:.2g}  about {left:.0f} s left",
             flush=True,
         )

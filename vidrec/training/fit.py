@@ -70,13 +70,13 @@ def train_stage(
         epochs=plan.epochs,
         initial_epoch=first,
         steps_per_epoch=steps,
-        validation_data=validation,
         shuffle=False,  # the Dataset has its own order
         verbose=1 if sys.stdout.isatty() else 0,
         callbacks=[
             keras.callbacks.TerminateOnNaN(raise_error=True),
             keras.callbacks.LearningRateScheduler(plan.rate_of),
             callbacks.DropoutSeed(seed, number),
+            *([callbacks.Validation(validation)] if validation is not None else []),
             callbacks.CsvLog(log_path, plan.name),
             *stop,
             callbacks.Checkpoint(

@@ -1,0 +1,51 @@
+"""The command line under MirroredStrategy: two logical CPUs stand for two GPUs."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.experiment.conftest import CONFIG
+from vidrec.datasets import synthetic
+
+CODE = """
+import sys
+import tensorflow as tf
+from vidrec import cli
+from vidrec.training import strategy
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
+tf.config.set_logical_device_configuration(cpu, two)
+assert strategy.choose_strategy().num_replicas_in_sync == 2
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_stream_trains_and_resumes_on_two_devices(tmp_path):
+    content = json.loads(json.dumps(CONFIG))
+    content["data"] |= {"videos": str(tmp_path / "videos"), "root": str(tmp_path / "store")}
+    content["data"]["split"]["lists"] = str(tmp_path / "videos/ucfTrainTestlist")
+    content["streams"] = {"spatial": content["streams"]["spatial"]}
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(content))
+    spec = synthetic.SyntheticSpec(**content["data"]["synthetic"])
+    synthetic.write_videos(tmp_path / "videos", spec)
+
+    def vidrec(*arguments):
+        command = [sys.executable, "-c", CODE, *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    done = vidrec("extract-frames", "--config", str(tmp_path / "two.yaml"))
+    assert done.returncode == 0, done.stderr
+    train = ["train", str(tmp_path / "two.yaml"), "--stream", "spatial", "--out", str(tmp_path)]
+    done = vidrec(*train)
+    assert done.returncode == 0, done.stderr
+    log = pd.read_csv(tmp_path / "tiny/spatial/log.csv")
+    assert log.stage.tolist() == ["head", "all"]
+    assert log.loss.notna().all()
+    done = vidrec(*train, "--resume")
+    assert "trained already" in done.stdout
