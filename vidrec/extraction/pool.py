@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
@@ -72,11 +73,13 @@ class progress_bar:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=self.console,
+            speed_estimate_period=600,  # a long video may take minutes
             disable=not self.console.is_terminal,
         )
 
     def __enter__(self):
         self.bar.start()
+        self.began = time.monotonic()
         self.task = self.bar.add_task(self.title, total=self.total)
         return self.advance
 
@@ -88,6 +91,6 @@ class progress_bar:
         self.bar.advance(self.task)
         step = max(1, self.total // PLAIN_STEPS)
         if not self.console.is_terminal and (self.done % step == 0 or self.done == self.total):
-            left = self.bar.tasks[0].time_remaining
-            left = "" if not left or self.done == self.total else f", about {left:.0f} s left"
-            self.console.print(f"{self.title:>12}: {self.done} of {self.total}{left}")
+            left = (time.monotonic() - self.began) / self.done * (self.total - self.done)
+            text = f"{self.title:>12}: {self.done} of {self.total}"
+            self.console.print(f"{text}, about {left:.0f} s left" if left else text)

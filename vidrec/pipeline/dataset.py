@@ -6,6 +6,7 @@ and sees what the uninterrupted run would have seen.
 """
 
 import dataclasses
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -33,7 +34,7 @@ class ClipSource:
             of `clip` and needs as many frames or more.
 
     Raises:
-        ValueError: naming the videos whose label is not in `classes`, whose flow does not count
+        ValueError: if there is no video; naming the videos whose label is not in `classes`, whose flow does not count
             n_frames - 1, or which are too short; or if `timing` does not fit `clip`.
     """
 
@@ -54,6 +55,8 @@ class ClipSource:
             )
         _check_timing(self.timing, self.clip)
         table = self.table
+        if not len(table):
+            raise ValueError("`table` must hold at least one video. Received: an empty table")
         _refuse(table[~table.label.isin(self.classes)], "have a label that is not a class")
         least = 1
         if "flow" in self.clip.modalities:
@@ -64,6 +67,13 @@ class ClipSource:
         too_short = starts < 1 if self.short_video == "error" else table.n_frames < least
         need = least if self.short_video == "pad" else 2 - sampling.count_starts(1, self.timing)
         _refuse(table[too_short], f"are too short: this clip needs at least {need} frames")
+        few = table[starts < self.clip.segments]
+        if len(few):
+            warnings.warn(
+                f"{len(few)} videos have fewer places to begin than the clip's "
+                f"{self.clip.segments} segments, so their images repeat. {_listed(few)}",
+                stacklevel=3,
+            )
 
     def __len__(self):
         return len(self.table)
@@ -258,7 +268,8 @@ def _check_timing(timing, clip):
 
 def _refuse(rows, complaint):
     if len(rows):
-        raise ValueError(
-            f"{len(rows)} videos {complaint}. "
-            f"Received: {list(rows.video_id[:5])}{' ...' if len(rows) > 5 else ''}"
-        )
+        raise ValueError(f"{len(rows)} videos {complaint}. {_listed(rows)}")
+
+
+def _listed(rows):
+    return f"Received: {list(rows.video_id[:5])}{' ...' if len(rows) > 5 else ''}"
