@@ -23,7 +23,7 @@ OURS = {
 EVERYTHING = set(OURS) | {"numpy", "pandas", "keras", "tensorflow", "cv2", "yaml", "pydantic"}
 ROOMS = OURS | {
     "experiment": EVERYTHING,
-    "cli": {"experiment", "export", "config"},
+    "cli": {"experiment", "evaluation", "export", "store", "config"},
 }
 EXTRA = {"datasets/synthetic.py": {"cv2"}}  # it writes videos; no other data set reads one
 FORBIDDEN = {"pickle", "dill", "joblib"}

@@ -60,6 +60,29 @@ def test_a_foreign_set_is_indexed(tmp_path, capsys):
     assert (row.label, row.n_frames, row.n_flow, row.status) == ("Run", 2, 1, "ok")
 
 
+def test_a_set_whose_files_do_not_tell_the_class_needs_the_videos(tmp_path, capsys):
+    for name in ("img_00001", "img_00002", "flow_x_00001", "flow_y_00001"):
+        path = tmp_path / f"set/v_Run_g03_c01/{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_jpeg(np.zeros((8, 8), np.uint8)))
+    command = ["index", "--data", str(tmp_path / "set"), "--layout", "tsn"]
+    assert cli.main(command) == 2
+    assert "do not tell the classes. Pass --videos" in capsys.readouterr().err
+    (tmp_path / "videos/Run").mkdir(parents=True)
+    (tmp_path / "videos/Run/v_Run_g03_c01.avi").write_bytes(b"RIFF")
+    assert cli.main([*command, "--videos", str(tmp_path / "videos")]) == 0
+    row = Store(tmp_path / "set", "tsn").rows()["Run/v_Run_g03_c01"]
+    assert (row.label, row.group, row.n_flow) == ("Run", "g03", 1)
+
+
+def test_unforeseen_errors_show_where_they_come_from(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "predict", lambda options: {}["gone"])
+    assert cli.main(["predict", "a.avi", "--model", "m"]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert error.endswith("vidrec predict: 'gone'\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -47,7 +47,14 @@ def test_every_experiment_loads_and_survives_a_dump(path, tmp_path):
 
 def test_dump_writes_every_default(tmp_path):
     content = yaml.safe_load(config.dump(config.load(write(tmp_path, BASE))))
-    assert content["clip"] == {"segments": 3, "size": 224, "flow_length": 10}
+    assert content["clip"] == {
+        "segments": 3,
+        "frames_per_segment": 1,
+        "size": 224,
+        "flow_length": 10,
+        "flow_position": "start",
+        "flow_step": 1,
+    }
     assert content["data"]["flow"] == {"engine": "opencv", "bound": 20.0, "quantize": "bound"}
     assert content["data"]["split"]["test_fraction"] == 0.2
     assert content["augment"]["crop_range"] == [0.66, 1.0]
@@ -77,8 +84,8 @@ def test_clip_spec_takes_the_modalities_of_the_streams(tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, "logits"),
-        ({"consensus_on": "scores"}, "logits"),
+        ({}, "scores"),
+        ({"consensus_on": "scores"}, "scores"),
         ({"consensus_on": "probabilities"}, "probabilities"),
     ],
 )
@@ -193,3 +200,26 @@ def test_an_experiment_cannot_be_changed(tmp_path):
     experiment = config.load(write(tmp_path, BASE))
     with pytest.raises(ValueError, match="frozen"):
         experiment.seed = 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"streams": {}}, "streams: .*a spatial stream, a temporal stream, or both"),
+        ({"fusion": {"temporal": -1}}, "fusion.temporal: Input should be greater than or equal"),
+        ({"model": {"options": {"fusion_weights": [1, 2]}}}, "'fusion_weights' is set by fusion"),
+        ({"model": {"options": {"weights": "x"}}}, "is set by streams.<name>.init.weights"),
+    ],
+)
+def test_settings_have_one_place(tmp_path, change, message):
+    with pytest.raises(ValueError, match=f"(?s)1 problems.*{message}"):
+        config.load(write(tmp_path, {**BASE, **change}))
+
+
+def test_streams_come_in_the_order_of_the_fusion_weights(tmp_path):
+    stage = {"name": "all", "epochs": 1, "batch_size": 2, "schedule": {"rate": 0.1}}
+    streams = {"temporal": {"stages": [stage]}, "spatial": {"stages": [stage]}}
+    assert list(config.load(write(tmp_path, {**BASE, "streams": streams})).streams) == [
+        "spatial",
+        "temporal",
+    ]

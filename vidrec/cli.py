@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 done, but some videos are not whole; 2 not done, the messa
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import vidrec
@@ -22,11 +23,16 @@ def main(arguments=None):
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
-        print("\nInterrupted. What is done is kept: run the same command again.", file=sys.stderr)
+        again = " with --resume" if options.verb == "train" else ""
+        print(
+            f"\nInterrupted. What is done is kept: run the same command again{again}.",
+            file=sys.stderr,
+        )
         return 130
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        if os.environ.get("VIDREC_TRACEBACK"):
-            raise
+    except Exception as error:
+        foreseen = (ValueError, OSError, ImportError, RuntimeError)
+        if not isinstance(error, foreseen) or os.environ.get("VIDREC_TRACEBACK"):
+            traceback.print_exc()
         print(f"vidrec {options.verb}: {error}", file=sys.stderr)
         return 2
 
@@ -36,11 +42,10 @@ def extract_frames(options):
 
     experiment = _experiment(options, required=False)
     source = options.videos or (experiment and experiment.data.videos)
-    root = options.data or (experiment and experiment.data.root)
     _need(source, "--videos")
-    _need(root, "--data")
-    index = videos.extract_frames(source, root, experiment=experiment, workers=options.workers)
-    print(f"{index.n_frames.sum()} frames of {len(index)} videos in {root}")
+    store = _store(options, experiment)
+    index = videos.extract_frames(source, store, experiment=experiment, workers=options.workers)
+    print(f"{index.n_frames.sum()} frames of {len(index)} videos in {store.root}")
     return _report(videos.problems(index))
 
 
@@ -49,14 +54,13 @@ def extract_flow(options):
     from vidrec.experiment import videos
 
     experiment = _experiment(options, required=False)
-    root = options.data or (experiment and experiment.data.root)
-    _need(root, "--data")
+    store = _store(options, experiment)
     settings = experiment.data.flow if experiment else config.Flow()
     changes = {"engine": options.engine, "bound": options.bound}
     changes = {name: value for name, value in changes.items() if value is not None}
     settings = config.Flow(**(settings.model_dump() | changes))
-    index = videos.extract_flow(root, settings, workers=options.workers)
-    print(f"{index.n_flow.sum()} flow pairs of {len(index)} videos in {root}")
+    index = videos.extract_flow(store, settings, workers=options.workers)
+    print(f"{index.n_flow.sum()} flow pairs of {len(index)} videos in {store.root}")
     return _report(videos.problems(index))
 
 
@@ -83,10 +87,11 @@ def train(options):
 
 
 def evaluate(options):
+    from vidrec.evaluation.report import table
     from vidrec.experiment.evaluate import evaluate as score
 
     experiment = _experiment(options)
-    print(_table(score(experiment, options.out)))
+    print(table(score(experiment, options.out)))
     print(f"Scores, accuracy per class, confusion matrices: {_folder(options, experiment)}")
 
 
@@ -110,7 +115,9 @@ def predict(options):
 def demo(options):
     from vidrec.experiment import demo as main_job
 
-    main_job.run(_experiment(options), options)
+    main_job.run(
+        _experiment(options), options.out, config_path=options.config, workers=options.workers
+    )
 
 
 def _experiment(options, *, required=True):
@@ -127,6 +134,14 @@ def _experiment(options, *, required=True):
     )
 
 
+def _store(options, experiment):
+    from vidrec.store import Store
+
+    root = options.data or (experiment and experiment.data.root)
+    _need(root, "--data")
+    return Store(root, experiment.data.layout if experiment else "vidrec")
+
+
 def _need(value, flag):
     if value is None:
         raise ValueError(f"{flag} is missing (or give an experiment with --config)")
@@ -139,12 +154,6 @@ def _report(bad):
     if len(bad):
         print(f"{len(bad)} videos are not whole; the others are done.", file=sys.stderr)
     return 1 if len(bad) else 0
-
-
-def _table(summary):
-    from vidrec.experiment.demo import table
-
-    return table(summary)
 
 
 def _folder(options, experiment):

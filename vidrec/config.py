@@ -20,9 +20,12 @@ class _Section(pydantic.BaseModel):
 class Clip(_Section):
     """See `vidrec.clip.ClipSpec`; the modalities follow from the stream."""
 
-    segments: int = 3
-    size: int = 224
-    flow_length: int = 10
+    segments: int = Field(3, ge=1)
+    frames_per_segment: int = Field(1, ge=1)
+    size: int = Field(224, ge=1)
+    flow_length: int = Field(10, ge=1)
+    flow_position: Literal["start", "centre"] = "start"
+    flow_step: int = Field(1, ge=1)
 
 
 class Model(_Section):
@@ -66,13 +69,25 @@ class Split(_Section):
         return self
 
 
+class Synthetic(_Section):
+    """The embedded data set; see `vidrec.datasets.synthetic.SyntheticSpec`."""
+
+    groups: int = 12
+    test_groups: int = 3
+    clips: int = 3
+    frames: int = 20
+    size: int = 80
+    fps: int = 25
+    seed: int = 0
+
+
 class Data(_Section):
     """Where videos come from and where frames and flow lie."""
 
     videos: str
     root: str
     layout: str = "vidrec"
-    synthetic: dict[str, Any] | None = None  # arguments of SyntheticSpec: `vidrec demo` draws it
+    synthetic: Synthetic | None = None  # drawn by `vidrec demo`
     flow: Flow = Flow()
     split: Split
     short_video: Literal["error", "pad"] = "error"
@@ -169,21 +184,26 @@ class Stream(_Section):
 class Fusion(_Section):
     """Weights of the streams' scores, and how they are summed; see `multiseg_xception.fuse`."""
 
-    spatial: float = 1.0
-    temporal: float = 1.5
+    spatial: float = Field(1.0, ge=0)
+    temporal: float = Field(1.5, ge=0)
     normalize: bool = False
     layer: Literal["lambda", "rescaling"] = "lambda"
 
 
 class Evaluation(_Section):
-    """Section 3.4.2: three random draws, whose accuracies are averaged; during training one draw,
-    which the paper calls unstable, after each epoch."""
+    """Section 3.4.2: three random draws; during training one draw, which the paper calls unstable,
+    after each epoch.
+
+    average: "accuracy" reports the mean of the draws' accuracies, as the paper does; "scores"
+    averages the draws' scores and reports their accuracy.
+    """
 
     sampling: Literal["random", "centre"] = "random"
     draws: int = Field(3, ge=1)
     batch_size: int = Field(16, ge=1)
     short_side: int | None = None
     each_epoch: bool = True
+    average: Literal["accuracy", "scores"] = "accuracy"
 
 
 class Experiment(_Section):
@@ -200,11 +220,32 @@ class Experiment(_Section):
     fusion: Fusion = Fusion()
     evaluation: Evaluation = Evaluation()
 
+    @pydantic.field_validator("streams")
+    @classmethod
+    def _in_order(cls, streams):
+        if not streams:
+            raise ValueError("an experiment has a spatial stream, a temporal stream, or both")
+        return {name: streams[name] for name in STREAMS if name in streams}
+
+    @pydantic.model_validator(mode="after")
+    def _options_in_their_place(self):
+        own = {
+            "weights": "streams.<name>.init.weights",
+            "fusion_weights": "fusion",
+            "normalize_fusion": "fusion.normalize",
+            "fusion_layer": "fusion.layer",
+        }
+        for options in (self.model.options, *(s.options for s in self.streams.values())):
+            for name in options.keys() & own.keys():
+                raise ValueError(f"option {name!r} is set by {own[name]}")
+        if any("consensus_on" in stream.options for stream in self.streams.values()):
+            raise ValueError("option 'consensus_on' is the same for all streams: model.options")
+        return self
+
     @property
     def fused_on(self):
-        """What is summed: "probabilities" if that is what the segments' consensus is on."""
-        scores = self.model.options.get("consensus_on", "scores") == "scores"
-        return "logits" if scores else "probabilities"
+        """What fusion sums: what the segments' consensus is on, "scores" or "probabilities"."""
+        return self.model.options.get("consensus_on", "scores")
 
     def clip_spec(self, *modalities):
         """The ClipSpec of the given modalities, or of all the experiment's streams."""

@@ -81,6 +81,7 @@ class Row:
     height: int = 0
     fps: float = 0.0
     source: str = ""
+    source_bytes: int = 0
     source_sha256: str = ""
     flow_algorithm: str = ""
     flow_parameters: str = ""
@@ -181,9 +182,14 @@ class Store:
         records = self.index().to_dict("records")
         return {record["video_id"]: Row(**record) for record in records}
 
-    def compact(self):
-        """Rewrites the index with one row a video, sorted, by one rename."""
+    def compact(self, *, without=()):
+        """Rewrites the index with one row a video, sorted, by one rename; returns it.
+
+        Args:
+            without: video ids whose rows are left out. Their images stay.
+        """
         table = self.index()
+        table = table[~table.video_id.isin(list(without))].reset_index(drop=True)
         write_atomic(self.index_path, table.to_csv(index=False, lineterminator="\r\n").encode())
         return table
 

@@ -94,7 +94,7 @@ def test_stamp_records_the_parents_and_a_fusion_can_be_fused():
         "split": "official1",
         "fusion": {
             "weights": [1.0, 1.5],
-            "on": "logits",
+            "on": "scores",
             "normalize": True,
             "parents": [spatial.stamp, temporal.stamp],
         },
@@ -106,7 +106,7 @@ def test_stamp_records_the_parents_and_a_fusion_can_be_fused():
 @pytest.mark.parametrize(
     ("weights", "options", "message"),
     [
-        ((1, 1.5), {"on": "softmax"}, r"`on` must be one of \('logits', .*on='softmax'"),
+        ((1, 1.5), {"on": "softmax"}, r"`on` must be one of \('scores', .*on='softmax'"),
         ((1,), {}, r"one number per stream.*Received: weights=\(1,\) for 2 streams"),
         ((1, -1), {}, r"`weights` must be finite, >= 0 and not all 0. .*weights=\(1, -1\)"),
         ((0, 0), {}, "not all 0"),

@@ -13,7 +13,7 @@ CONFIG = {
             "stages": [
                 {"name": "head", "layers": "head", "epochs": 1, "batch_size": 4,
                  "schedule": {"rate": 0.01}},
-                {"name": "all", "epochs": 1, "batch_size": 4, "schedule": {"rate": 0.001},
+                {"name": "all", "epochs": 2, "batch_size": 4, "schedule": {"rate": 0.001},
                  "optimizer": {"name": "adam"}},
             ]
         },

@@ -41,6 +41,7 @@ def test_everything_is_written(job):
             "log.csv",
             "provenance.json",
             "stream.weights.h5",
+            "train_videos.txt",
         ]
     names = {path.name for path in (base / "evaluation").iterdir()}
     assert names >= {"summary.csv", "fused.npz", "fused_confusion.png", "fused_per_class.csv"}
@@ -56,8 +57,8 @@ def test_run_folder_tells_how_it_was_made(job):
     assert provenance["seed"] == 0
     assert {"git_commit", "tensorflow", "keras", "opencv", "numpy", "machine"} <= set(provenance)
     log = pd.read_csv(run_folder / "log.csv")
-    assert log.stage.tolist() == ["head", "all"]
-    assert log.learning_rate.tolist() == pytest.approx([0.01, 0.001])
+    assert log.stage.tolist() == ["head", "all", "all"]
+    assert log.learning_rate.tolist() == pytest.approx([0.01, 0.001, 0.001])
     assert log.val_accuracy.between(0, 1).all()
 
 
@@ -103,29 +104,84 @@ def test_resume_refuses_another_configuration(job, capsys):
     assert "begun with another configuration: seed differ" in error
 
 
-def test_an_interrupted_stream_goes_on_with_its_next_stage(job, tmp_path, capsys):
-    """What a kill between two stages leaves: a checkpoint of the first and no weights."""
+def test_an_interrupted_stream_goes_on_where_it_stopped(job, tmp_path, capsys):
+    """Killed within its second stage, with one of two epochs done."""
     from vidrec.training import callbacks
 
     original = callbacks.Checkpoint._save
 
     def save_and_kill(self, epochs_done):
         original(self, epochs_done)
-        raise KeyboardInterrupt
+        if self.stage == 1:
+            raise KeyboardInterrupt
 
     arguments = ["train", str(job / "tiny.yaml"), "--stream", "spatial", "--out", str(tmp_path)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks.Checkpoint, "_save", save_and_kill)
         assert cli.main(arguments) == 130
-    assert "Interrupted" in capsys.readouterr().err
+    assert "run the same command again with --resume" in capsys.readouterr().err
     run_folder = tmp_path / "tiny/spatial"
-    assert [path.name for path in (run_folder / "checkpoints").iterdir()] == ["00-0001"]
+    assert [path.name for path in (run_folder / "checkpoints").iterdir()] == ["01-0001"]
     assert not (run_folder / "stream.weights.h5").exists()
     assert cli.main(["evaluate", str(job / "tiny.yaml"), "--out", str(tmp_path)]) == 2
     assert "holds no complete run" in capsys.readouterr().err
     assert cli.main([*arguments, "--resume"]) == 0
     whole = pd.read_csv(job / "runs/tiny/spatial/log.csv")
     pd.testing.assert_frame_equal(pd.read_csv(run_folder / "log.csv"), whole, rtol=1e-4)
+
+
+def changed(job, tmp_path, change):
+    """A copy of the experiment with something changed, and its runs beside it."""
+    content = yaml.safe_load((job / "tiny.yaml").read_text())
+    change(content)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    if not (tmp_path / "runs").exists():
+        (tmp_path / "runs").symlink_to(job / "runs")
+    return str(tmp_path / "tiny.yaml"), str(tmp_path / "runs")
+
+
+def test_a_stream_is_not_scored_on_videos_it_was_trained_on(job, tmp_path, capsys):
+    split = {"kind": "groups", "test_groups": ["g02"]}  # g02 is what the runs were trained on
+    path, out = changed(job, tmp_path, lambda content: content["data"].update(split=split))
+    assert cli.main(["evaluate", path, "--out", out]) == 2
+    error = capsys.readouterr().err
+    assert "tiny/spatial was trained on 9 of the 9 test videos" in error
+    out = str(tmp_path / "other")
+    shutil.copytree(job / "runs/tiny/spatial", tmp_path / "other/tiny/spatial")
+    assert cli.main(["train", path, "--stream", "temporal", "--out", out]) == 2
+    assert "was trained on 9 of the 9 test videos" in capsys.readouterr().err
+
+
+def test_flow_must_be_what_the_experiment_says(job, tmp_path, capsys):
+    path, out = changed(job, tmp_path, lambda content: content["data"].update(flow={"bound": 15}))
+    assert cli.main(["evaluate", path, "--out", out]) == 2
+    error = capsys.readouterr().err
+    assert "must be what data.flow says" in error
+    assert "'bound': 20.0" in error
+
+
+def test_what_is_wrong_is_found_before_the_run_begins(job, tmp_path, capsys):
+    """And does not block the run that follows when it is corrected."""
+
+    def with_stage(key, value):
+        def change(content):
+            content["name"] = "new"
+            content["streams"]["spatial"]["stages"][1][key] = value
+
+        return change
+
+    for key, value, message in (
+        ("layers", "block3-1", "`layers` must be 'head'"),
+        ("batch_size", 10, "at most the number of training videos. Received: batch_size=10"),
+    ):
+        path, _ = changed(job, tmp_path, with_stage(key, value))
+        out = str(tmp_path / "fresh")
+        assert cli.main(["train", path, "--stream", "spatial", "--out", out]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "fresh/new/spatial").exists()
+    path, out = changed(job, tmp_path, lambda c: c["model"]["options"].update(dropuot=0.1))
+    assert cli.main(["train", path, "--stream", "spatial", "--out", str(tmp_path / "x")]) == 2
+    assert "Received: ['dropuot']" in capsys.readouterr().err
 
 
 def test_predict_names_the_classes(job, capsys):
@@ -165,4 +221,4 @@ def test_init_from_other_classes_is_refused(job, tmp_path, capsys):
     (out / "tiny/spatial/classes.txt").write_text("\n".join(reversed(names)) + "\n")
     arguments = ["train", str(job / "tiny.yaml"), "--stream", "temporal", "--out", str(out)]
     assert cli.main(arguments) == 2
-    assert "trained on other classes" in capsys.readouterr().err
+    assert "trained on other classes, so its head does not fit" in capsys.readouterr().err

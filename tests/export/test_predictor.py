@@ -32,9 +32,11 @@ def folder(model, tmp_path_factory):
         "clip": dataclasses.asdict(CLIP),
         "flow": {"engine": "opencv", "bound": 20.0, "quantize": "bound"},
         "short_side": 75,
+        "short_video": "error",
     }
     path = tmp_path_factory.mktemp("model") / "saved"
-    return export_savedmodel(model, path, classes=CLASSES, facts=facts)
+    assert export_savedmodel(model, path, classes=CLASSES, facts=facts) < 1e-4
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,14 @@ def test_a_video_that_is_too_short_says_how_many_frames_it_needs(folder, tmp_pat
     writer.release()
     with pytest.raises(VideoError, match=r"short.avi has 4 frames; this model needs at least 5"):
         Predictor(folder).predict(path)
+
+
+def test_a_truncated_video_is_predicted_with_a_warning(folder, video, tmp_path):
+    data = video.read_bytes()
+    (tmp_path / "cut.avi").write_bytes(data[: int(0.7 * len(data))])
+    with pytest.warns(UserWarning, match=r"cut.avi seems to be truncated: \d frames decoded of 12"):
+        prediction = Predictor(folder).predict(tmp_path / "cut.avi")
+    assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_what_is_no_video_is_refused(folder, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from vidrec.clip import ClipSpec
+from vidrec.export import savedmodel
 from vidrec.export.savedmodel import export_savedmodel, parity
 from vidrec.models import multiseg_xception
 
@@ -34,7 +35,7 @@ def exported(tmp_path_factory):
     head = model.get_layer("rgb_stream").get_layer("rgb_segment_net").get_layer("rgb_logits")
     head.set_weights([1000 * head.get_weights()[0], np.array([1.0, -2.0, 0.5, 0.0])])
     folder = tmp_path_factory.mktemp("export") / "model"
-    assert export_savedmodel(model, folder, classes=CLASSES, facts=FACTS) == folder
+    assert export_savedmodel(model, folder, classes=CLASSES, facts=FACTS) < 1e-5
     return model, folder
 
 
@@ -103,6 +104,17 @@ def test_a_stream_alone_is_exported_too(exported, clips, tmp_path):
     stream = exported[0].get_layer("flow_stream")
     export_savedmodel(stream, tmp_path / "flow", classes=CLASSES, facts={})
     assert parity(stream, tmp_path / "flow", {"flow": clips["flow"]}) < 1e-5
+
+
+def test_a_model_that_does_not_agree_is_not_written(exported, tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    monkeypatch.setattr(savedmodel, "parity", lambda *_: 0.25)
+    with pytest.raises(RuntimeError, match=r"differs from the Keras model by 2.5e-01.*not written"):
+        export_savedmodel(exported[0], folder, classes=CLASSES, facts=FACTS)
+    monkeypatch.setattr(savedmodel, "parity", lambda *_: float("nan"))
+    with pytest.raises(RuntimeError, match="by nan"):
+        export_savedmodel(exported[0], folder, classes=CLASSES, facts=FACTS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_class_names_must_fit(exported, tmp_path):

@@ -98,10 +98,12 @@ def test_a_missing_frame_fails_its_video_only_and_can_be_mended(pair, tmp_path):
     rows = extract_flow(store, workers=1).set_index("video_id")
     assert rows.status.to_dict() == {"A/bad": "failed", "B/good": "ok"}
     assert rows.message["A/bad"] == (
-        f"flow of A/bad: {path} is missing or no JPG. Extract the frames of this video again."
+        f"flow of A/bad: {path} is missing or no whole JPG. Remove its folder and extract again."
     )
     assert rows.n_flow.to_dict() == {"A/bad": 0, "B/good": 1}
     assert list((tmp_path / "flow/A").iterdir()) == []
+    path.write_bytes(content[:-300])  # truncated: OpenCV alone would decode it
+    assert extract_flow(store, workers=1).status[0] == "failed"
     path.write_bytes(content)
     row = extract_flow(store, workers=1).iloc[0]
     assert (row.video_id, row.status, row.message, row.n_flow) == ("A/bad", "ok", "", 2)

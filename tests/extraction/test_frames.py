@@ -1,6 +1,8 @@
 import hashlib
+import os
 import re
 import shutil
+import time
 
 import cv2
 import numpy as np
@@ -31,6 +33,7 @@ def test_a_drawn_video_frame_by_frame(video, tmp_path):
         height=48,
         fps=12.0,
         source=str(video),
+        source_bytes=video.stat().st_size,
         source_sha256=hashlib.sha256(video.read_bytes()).hexdigest(),
         cv2_version=cv2.__version__,
     )
@@ -173,3 +176,41 @@ def test_real_clips_give_as_many_frames_as_opencv_counts(shared_data, tmp_path):
         assert (row.width, row.height, row.status, row.message) == (320, 240, "ok", "")
         assert row.fps == pytest.approx(25, abs=5)
         assert row.group == re.search(r"g\d\d", row.video_id)[0]
+
+
+def test_a_video_that_was_replaced_is_extracted_again(video, tmp_path):
+    """Under the same name and size too: the bytes count, not what the row says."""
+    path, store = tmp_path / "X/clip.avi", Store(tmp_path / "store")
+    path.parent.mkdir()
+    data = video.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert extract_frames(table_of(path), store, workers=1).status[0] == "partial"
+    path.write_bytes(data)  # the whole download
+    assert extract_frames(table_of(path), store, workers=1).n_frames[0] == 40
+    frame = store.path("frame", "X/clip", 9)
+    before = frame.stat().st_mtime_ns
+    os.utime(path, (time.time() + 60, time.time() + 60))  # touched, but the same bytes
+    extract_frames(table_of(path), store, workers=1)
+    assert frame.stat().st_mtime_ns == before
+    other = bytearray(data)
+    other[-2000:-1000] = other[-4000:-3000]
+    path.write_bytes(bytes(other))
+    os.utime(path, (time.time() + 60, time.time() + 60))
+    row = extract_frames(table_of(path), store, workers=1).iloc[0]
+    assert row.source_sha256 == hashlib.sha256(bytes(other)).hexdigest()
+
+
+def test_videos_that_are_gone_leave_the_index(video, tmp_path, capsys):
+    store, root = Store(tmp_path / "store"), tmp_path / "videos"
+    (root / "X").mkdir(parents=True)
+    paths = [root / f"X/{name}.avi" for name in ("a", "b")]
+    for path in paths:
+        shutil.copy(video, path)
+    extract_frames(table_of(*paths), store, workers=1)
+    assert store.index().video_id.tolist() == ["X/a", "X/b"]
+    extract_frames(table_of(paths[0]), store, workers=1)  # b was not asked for, but is there
+    assert store.index().video_id.tolist() == ["X/a", "X/b"]
+    paths[1].unlink()
+    extract_frames(table_of(paths[0]), store, workers=1)
+    assert store.index().video_id.tolist() == ["X/a"]
+    assert f"1 videos are no longer in {root}" in capsys.readouterr().out

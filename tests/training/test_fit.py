@@ -130,6 +130,35 @@ def test_a_nan_stops_the_run_and_the_last_finite_checkpoint_stays(tiny, tmp_path
     assert all(np.isfinite(np.array(weight)).all() for weight in tiny.weights)
 
 
+def test_weights_that_are_not_finite_are_not_kept(tiny, tmp_path):
+    """The loss of an epoch's last step is finite still when its update breaks the weights."""
+    train(tiny, tmp_path, epochs=1)
+    head = tiny.get_layer("head")
+    head.set_weights([head.get_weights()[0] * np.nan, head.get_weights()[1]])
+    with pytest.raises(RuntimeError, match=r"1 weights became NaN.*head/kernel.*lower learning"):
+        checkpoints.save_checkpoint(tmp_path / "checkpoints", tiny, stage=0, epochs_done=2)
+    assert checkpoints.last_checkpoint(tmp_path / "checkpoints")[1]["epochs_done"] == 1
+
+
+def test_dropout_seeds_differ_by_stage_and_epoch(tiny):
+    dropout = next(layer for layer in tiny.layers if isinstance(layer, keras.layers.Dropout))
+    states = set()
+    for stage in range(3):
+        for epoch in range(40):
+            callback = callbacks.DropoutSeed(5, stage)
+            callback.set_model(tiny)
+            callback.on_epoch_begin(epoch)
+            states.add(tuple(np.array(dropout.seed_generator.state).tolist()))
+    assert len(states) == 120
+    assert len({first for first, _ in states}) > 110  # a call adds to the second word alone
+
+
+def test_names_of_stages_survive_the_log(tiny, tmp_path):
+    for name in ("1", "NA"):
+        train(tiny, tmp_path, epochs=1, name=name)
+    assert callbacks.read_log(tmp_path / "log.csv").stage.tolist() == ["1", "NA"]
+
+
 def test_a_stage_that_is_stable_ends_early_and_counts_as_done(tiny, tmp_path):
     train(tiny, tmp_path, stop={"patience": 1, "tolerance": 1.0})
     log = callbacks.read_log(tmp_path / "log.csv")

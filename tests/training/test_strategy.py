@@ -3,6 +3,13 @@
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import PROJECT
+from vidrec.training.strategy import check_batch_size
+
 STEP = """
 import sys
 import keras, numpy as np, tensorflow as tf
@@ -41,10 +48,6 @@ np.savez(sys.argv[3], replicas=strategy.num_replicas_in_sync,
 
 
 def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
-    import numpy as np
-
-    from tests.conftest import PROJECT
-
     def weights(devices, how):
         path = tmp_path / f"{devices}{how}.npz"
         code = STEP.format(tests=str(PROJECT))
@@ -61,3 +64,14 @@ def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
     one = weights(1, "synchronised")
     assert difference(one, weights(2, "synchronised")) < 1e-5
     assert difference(one, weights(2, "apart")) > 1e-3  # what the function is there for
+
+
+def test_a_batch_must_divide_over_the_devices(monkeypatch):
+    class Three:
+        num_replicas_in_sync = 3
+
+    check_batch_size(8)
+    monkeypatch.setattr(tf.distribute, "get_strategy", Three)
+    check_batch_size(9)
+    with pytest.raises(ValueError, match="multiple of the 3 devices. Received: batch_size=8"):
+        check_batch_size(8)

@@ -10,17 +10,17 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-FUSED = ("logits", "probabilities")
+FUSED = ("scores", "probabilities")
 SHARED = ("protocol", "split")  # stamp entries without which two sets of scores do not compare
 
 
-def fuse(scores, weights, *, on="logits", normalize=False):
+def fuse(scores, weights, *, on="scores", normalize=False):
     """Weighted sum of any number of streams over the same videos.
 
     Args:
         scores: sequence of one or more Scores, each stamped with its protocol and split.
         weights: one float per stream, finite, >= 0, not all 0. The paper: (1, 1.5).
-        on: "logits" sums logits, as the paper does. "probabilities" sums softmax probabilities;
+        on: "scores" sums logits, as the paper does. "probabilities" sums softmax probabilities;
             the resulting logits are the log of that sum, so that their softmax is the
             weighted average of the streams' probabilities.
         normalize: False is the paper's sum. True divides it by the sum of the weights: the same
@@ -49,7 +49,7 @@ def fuse(scores, weights, *, on="logits", normalize=False):
     joined = _join(scores)
     streams = np.stack([stream.logits for stream in joined]).astype(np.float64)
     shares = (factors / factors.sum() if normalize else factors)[:, None, None]
-    if on == "logits":
+    if on == "scores":
         logits = (shares * streams).sum(axis=0)
     else:  # in the log domain, where a tiny probability does not round to log(0) = -Inf
         used = shares.ravel() > 0

@@ -1,5 +1,7 @@
 """An experiment's clips: batches for training, and for evaluation by its protocol."""
 
+import json
+
 from vidrec.pipeline import dataset
 from vidrec.pipeline.augmentation import Augmentation
 from vidrec.store import Store
@@ -10,7 +12,18 @@ def clip_source(experiment, videos, classes, clip):
 
     Places in a video are drawn for the clip of all streams of the experiment, so that streams
     which are scored apart see the same moments (decision 32 of the specification).
+
+    Args:
+        experiment: config.Experiment.
+        videos: DataFrame, rows of the index.
+        classes: sequence of str.
+        clip: ClipSpec of the stream.
+
+    Raises:
+        ValueError: if flow was extracted otherwise than the experiment says, or as `ClipSource`.
     """
+    if "flow" in clip.modalities:
+        _check_flow(experiment, videos)
     return dataset.ClipSource(
         store=Store(experiment.data.root, experiment.data.layout),
         table=videos,
@@ -19,6 +32,28 @@ def clip_source(experiment, videos, classes, clip):
         short_video=experiment.data.short_video,
         timing=experiment.clip_spec(),
     )
+
+
+def _check_flow(experiment, videos):
+    """One kind of flow, and the one that an exported model will compute for itself."""
+    wanted = experiment.data.flow
+    kinds = videos[["flow_algorithm", "flow_parameters"]].drop_duplicates().to_numpy().tolist()
+    for algorithm, parameters in kinds:
+        if algorithm.startswith("unknown") or not parameters:
+            continue  # extracted by another tool, or not at all, which ClipSource tells
+        found = json.loads(parameters)
+        found = {"engine": algorithm, "bound": found["bound"], "quantize": found["quantize"]}
+        if found != wanted.model_dump():
+            raise ValueError(
+                f"The flow in {experiment.data.root} must be what data.flow says: "
+                f"{wanted.model_dump()}. Received: {found}. Run `vidrec extract-flow --config` "
+                "with this experiment, or correct data.flow."
+            )
+    if len(kinds) > 1:
+        raise ValueError(
+            f"The flow in {experiment.data.root} was made in {len(kinds)} ways. Run `vidrec "
+            f"extract-flow` again, which makes it alike. Received: {kinds}"
+        )
 
 
 def training_batches(experiment, source, stage, *, number, first_epoch):

@@ -1,44 +1,48 @@
 """The main job from video files to a prediction, in one go; what is done already is skipped."""
 
+import shlex
 import time
 from pathlib import Path
 
 from vidrec.experiment import videos
+from vidrec.store import Store
 
 
-def run(experiment, options):
+def run(experiment, out, *, config_path="", workers=None):
     """Draws, extracts, trains both streams, evaluates, exports, predicts.
 
     Args:
         experiment: config.Experiment with `data.synthetic` and both streams.
-        options: has `config`, `out`, `workers`.
+        out: folder of all runs.
+        config_path: str, recorded.
+        workers: int or None, processes that extract; None for one a core.
 
     Raises:
         ValueError: if a video is not whole, or the experiment is not on the embedded data set.
     """
     began = time.monotonic()
-    data, out = experiment.data, Path(options.out)
+    data, out = experiment.data, Path(out)
+    store = Store(data.root, data.layout)
     _say(1, "clips", f"draws AVI clips into {data.videos}")
     written = videos.draw_videos(experiment)
     print(f"{written} clips written" if written else "all there")
     _say(2, "frames", f"AVI to JPG, into {data.root}/frames")
-    index = videos.extract_frames(
-        data.videos, data.root, experiment=experiment, workers=options.workers
-    )
+    index = videos.extract_frames(data.videos, store, experiment=experiment, workers=workers)
     _refuse(videos.problems(index))
     _say(3, "flow", f"TV-L1 of each pair of frames, into {data.root}/flow")
-    index = videos.extract_flow(data.root, data.flow, workers=options.workers)
+    index = videos.extract_flow(store, data.flow, workers=workers)
     _refuse(videos.problems(index))
     print(f"{len(index)} videos, {index.n_frames.sum()} frames, {index.n_flow.sum()} flow pairs")
 
     # TensorFlow takes seconds to load: only now, and after the processes above have ended.
+    from vidrec.evaluation.report import table
     from vidrec.experiment.evaluate import evaluate
     from vidrec.experiment.export import export
     from vidrec.experiment.train import train
     from vidrec.export.predictor import Predictor
 
     _say(4, "spatial stream", "RGB frames, random weights")
-    arguments = {"config_path": options.config, "resume": True}
+    arguments = {"config_path": config_path, "resume": True}
     spatial = train(experiment, "spatial", out, **arguments)
     _say(5, "temporal stream", "flow stacks, from the spatial stream by cross-modality")
     temporal = train(experiment, "temporal", out, **arguments)
@@ -66,19 +70,7 @@ def run(experiment, options):
     }.items():
         print(f"{what:>20}  {path}")
     print(f"\n{time.monotonic() - began:.0f} s. Next, for instance:\n")
-    print(f"  make predict CLIP={clip} MODEL={model}")
-
-
-def table(summary):
-    """The summary of `evaluate` as text: accuracies in percent, and the level of chance."""
-    lines = [f"{'':>10}  top-1  (draws)           top-5  mean class   videos"]
-    for name, row in summary.iterrows():
-        span = f"({row.top1_low:.1%} to {row.top1_high:.1%})"
-        lines.append(
-            f"{name:>10}  {row.top1:5.1%}  {span:<17} {row.top5:6.1%}"
-            f"  {row.mean_class_accuracy:10.1%}  {row.videos:7.0f}"
-        )
-    return "\n".join([*lines, f"{'chance':>10}  {summary.chance.iloc[0]:5.1%}"])
+    print(f"  make predict CLIP={shlex.quote(str(clip))} MODEL={shlex.quote(str(model))}")
 
 
 def _say(number, title, text):

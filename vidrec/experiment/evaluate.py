@@ -1,6 +1,8 @@
 """Scores the test videos with each stream of an experiment, and with their fusion."""
 
+import dataclasses
 import hashlib
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +21,8 @@ def evaluate(experiment, out):
     Writes into `<out>/<name>/evaluation`: a score file for each stream and draw and for the mean
     of the draws, accuracy per class and confusion matrix (CSV, PNG) of streams and fusion, and
     `summary.csv`.
+
+    Confusion and accuracy per class are those of the draws' mean scores.
 
     Returns:
         DataFrame with one row for each stream and one for the fusion: top1 and top5 (mean over the
@@ -45,7 +49,9 @@ def evaluate(experiment, out):
         matrix = metrics.confusion_matrix(mean)
         matrix.to_csv(folder / f"{name}_confusion.csv")
         plots.plot_confusion(matrix, folder / f"{name}_confusion.png", name)
-        found = pd.DataFrame([metrics.summary(result) for result in results])
+        averaged = experiment.evaluation.average == "scores"
+        counted = [mean] if averaged else results
+        found = pd.DataFrame([metrics.summary(result) for result in counted])
         rows.append(
             {"stream": name}
             | found[["top1", "top5", "mean_class_accuracy", "chance", "videos"]].mean().to_dict()
@@ -57,17 +63,18 @@ def evaluate(experiment, out):
 
 
 def _score_draws(experiment, stream, out, test_videos, classes, folder):
-    run = stream_folder(experiment, stream, out)
-    model, trained = load_stream(run)
-    if trained != classes:
+    trained = load_stream(stream_folder(experiment, stream, out))
+    if trained.classes != classes:
         raise ValueError(
-            f"{run} was trained on other classes: {list(trained)}. Received: {list(classes)}"
+            f"{trained.run} was trained on other classes: {list(trained.classes)}. "
+            f"Received: {list(classes)}"
         )
+    trained.check_unseen(test_videos.video_id)
     settings = experiment.evaluation
     clip = experiment.clip_spec(config.STREAMS[stream])
     source = clips.clip_source(experiment, test_videos, classes, clip)
-    weights_hash = _sha256(run / WEIGHTS)
-    video_ids, forward = list(test_videos.video_id), scores.inference(model)
+    weights_hash = _sha256(trained.run / WEIGHTS)
+    video_ids, forward = list(test_videos.video_id), scores.inference(trained.model)
     number = settings.draws if settings.sampling == "random" else 1
     for draw in range(number):
         stamp = {
@@ -76,20 +83,31 @@ def _score_draws(experiment, stream, out, test_videos, classes, folder):
             "protocol": f"{settings.sampling}, {experiment.clip.segments} segments",
             "draw": draw,
             "split": experiment.data.split.model_dump(mode="json"),
+            "clip": dataclasses.asdict(source.timing),
             "short_side": settings.short_side,
+            "short_video": source.short_video,
             "index_sha256": _sha256(source.store.index_path),
             "weights_sha256": weights_hash,
         }
         path = folder / f"{stream}_draw{draw}.npz"
-        if path.exists() and scores.load_scores(path).stamp == stamp:
-            result = scores.load_scores(path)  # the same weights, videos and draw
-        else:
+        result = _saved(path, stamp, video_ids)
+        if result is None:
             batches = clips.evaluation_batches(experiment, source, draw=draw)
             result = scores.predict_scores(forward, batches, video_ids, classes, stamp)
             scores.save_scores(path, result)
         top1 = metrics.top_k_accuracy(result, 1)
         print(f"{stream}: draw {draw + 1} of {number}, top-1 {top1:.1%}", flush=True)
         yield result
+
+
+def _saved(path, stamp, video_ids):
+    """Scores of an earlier evaluation, if they are of the same weights, videos and draw."""
+    try:
+        found = scores.load_scores(path)
+    except (FileNotFoundError, ValueError):
+        return None
+    wanted = json.loads(json.dumps(stamp))
+    return found if found.stamp == wanted and found.video_id.tolist() == video_ids else None
 
 
 def _sha256(path):

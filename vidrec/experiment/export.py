@@ -5,15 +5,13 @@ import json
 from pathlib import Path
 
 import vidrec
-from vidrec.experiment import clips
 from vidrec.experiment.runs import PROVENANCE, load_stream, stream_folder
-from vidrec.experiment.videos import split_videos
 from vidrec.export import savedmodel
 from vidrec.models.multiseg_xception import fuse
 
 
 def export(experiment, out, destination=None):
-    """Writes the fused model, or the only stream, as a SavedModel, and checks it against Keras.
+    """Writes the fused model, or the only stream, as a SavedModel that equals the Keras model.
 
     Args:
         experiment: config.Experiment, its streams trained.
@@ -21,43 +19,52 @@ def export(experiment, out, destination=None):
         destination: path or None for `<out>/<name>/savedmodel`.
 
     Returns:
-        (Path of the SavedModel, largest absolute difference of its logits from the Keras model's
-        on a batch of test clips).
+        (Path of the SavedModel, largest absolute difference of its logits from the Keras model's).
 
     Raises:
         FileNotFoundError: if a stream is not trained.
         ValueError: if the streams have different classes.
+        RuntimeError: if the SavedModel does not equal the Keras model; then none is written.
     """
-    runs = [stream_folder(experiment, stream, out) for stream in experiment.streams]
-    streams, names = zip(*(load_stream(run) for run in runs), strict=True)
-    if len(set(names)) > 1:
+    streams = [load_stream(stream_folder(experiment, name, out)) for name in experiment.streams]
+    if len({stream.classes for stream in streams}) > 1:
         raise ValueError(
-            f"The streams in {[str(run) for run in runs]} must be trained on the same classes. "
-            f"Received: {[len(found) for found in names]} classes, in different lists"
+            f"The streams in {[str(stream.run) for stream in streams]} must be trained on the same "
+            f"classes. Received: {[len(stream.classes) for stream in streams]} classes, in "
+            "different lists"
         )
-    model = _fused(experiment, streams) if len(streams) == 2 else streams[0]
+    models = [stream.model for stream in streams]
     facts = {
         "vidrec": vidrec.__version__,
         "experiment": experiment.name,
         "clip": dataclasses.asdict(experiment.clip_spec()),
         "flow": experiment.data.flow.model_dump(),
         "short_side": experiment.evaluation.short_side,
-        "runs": [json.loads((run / PROVENANCE).read_text()) for run in runs],
+        "short_video": experiment.data.short_video,
+        "runs": [_provenance(stream.run) for stream in streams],
     }
     destination = Path(destination or Path(out) / experiment.name / "savedmodel")
-    savedmodel.export_savedmodel(model, destination, classes=names[0], facts=facts)
-    _, test_videos, classes = split_videos(experiment)
-    source = clips.clip_source(experiment, test_videos, classes, experiment.clip_spec())
-    batch, _ = next(iter(clips.evaluation_batches(experiment, source)))
-    return destination, savedmodel.parity(model, destination, batch)
+    difference = savedmodel.export_savedmodel(
+        _fused(experiment, models) if len(models) == 2 else models[0],
+        destination,
+        classes=streams[0].classes,
+        facts=facts,
+    )
+    return destination, difference
 
 
-def _fused(experiment, streams):
+def _provenance(run):
+    """What made a run, without the paths of the machine: the folder is there to be shared."""
+    facts = json.loads((run / PROVENANCE).read_text())
+    return {name: fact for name, fact in facts.items() if name not in ("command", "config")}
+
+
+def _fused(experiment, models):
     settings = experiment.fusion
     return fuse(
-        *streams,
+        *models,
         weights=(settings.spatial, settings.temporal),
         normalize=settings.normalize,
         layer=settings.layer,
-        on="scores" if experiment.fused_on == "logits" else "probabilities",
+        on=experiment.fused_on,
     )

@@ -4,10 +4,13 @@
     config.yaml        the experiment, every default written out
     provenance.json    seed, versions, git commit, command
     classes.txt        class names in the order of the logits
+    train_videos.txt   the ids of the videos that it is trained on
     log.csv, curves.png, checkpoints/
     stream.weights.h5  when the last stage is done: the run is complete
 """
 
+import dataclasses
+import inspect
 import json
 import platform
 import subprocess
@@ -29,21 +32,63 @@ WEIGHTS = "stream.weights.h5"
 CONFIG = "config.yaml"
 PROVENANCE = "provenance.json"
 CLASSES = "classes.txt"
+TRAIN_VIDEOS = "train_videos.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedStream:
+    """A stream from a run folder: keras.Model, class names, ids of the videos it was trained on."""
+
+    run: Path
+    model: keras.Model
+    classes: tuple
+    train_videos: frozenset
+
+    def check_unseen(self, video_ids):
+        """Refuses to score a stream on videos that it was trained on.
+
+        Raises:
+            ValueError: naming the first of them.
+        """
+        seen = [name for name in video_ids if name in self.train_videos]
+        if seen:
+            raise ValueError(
+                f"{self.run} was trained on {len(seen)} of the {len(video_ids)} test videos, so "
+                "its accuracy on them means nothing. Use the split that it was trained with. "
+                f"Received: {seen[:3]}"
+            )
 
 
 def stream_folder(experiment, stream, out):
-    """Where a stream's run lies: its `run` if it is taken from elsewhere."""
+    """Path of a stream's run: `<out>/<experiment>/<stream>`, or the `run` that it is taken from."""
     return Path(experiment.streams[stream].run or Path(out) / experiment.name / stream)
 
 
+def build_stream(experiment, stream, num_classes, clip, *, weights=None):
+    """A stream as the experiment configures it, untrained.
+
+    Raises:
+        ValueError: if an option is not one of the model's.
+    """
+    build = registry.get(experiment.model.name).build
+    options = experiment.model.options | experiment.streams[stream].options
+    known = set(inspect.signature(build).parameters) - {"num_classes", "clip", "weights"}
+    if options.keys() - known:
+        raise ValueError(
+            f"`options` of {experiment.model.name} must be among {sorted(known)}. "
+            f"Received: {sorted(options.keys() - known)}"
+        )
+    return build(num_classes, clip, weights=weights, **options)
+
+
 def load_stream(run):
-    """A trained stream from its run folder: (model, classes).
+    """Loads a complete run as a TrainedStream.
 
     Raises:
         FileNotFoundError: if the folder holds no complete run.
     """
     run = Path(run)
-    for name in (CONFIG, CLASSES, WEIGHTS):
+    for name in (CONFIG, PROVENANCE, CLASSES, TRAIN_VIDEOS, WEIGHTS):
         if not (run / name).is_file():
             raise FileNotFoundError(
                 f"{run} holds no complete run: {run / name} is missing. Train this stream first "
@@ -54,31 +99,49 @@ def load_stream(run):
     classes = tuple((run / CLASSES).read_text().splitlines())
     model = build_stream(saved, stream, len(classes), saved.clip_spec(config.STREAMS[stream]))
     model.load_weights(run / WEIGHTS)
-    return model, classes
+    videos = frozenset((run / TRAIN_VIDEOS).read_text().splitlines())
+    return TrainedStream(run, model, classes, videos)
 
 
-def build_stream(experiment, stream, num_classes, clip, *, weights=None):
-    """A stream as the experiment configures it, untrained."""
-    options = experiment.model.options | experiment.streams[stream].options
-    return registry.get(experiment.model.name).build(num_classes, clip, weights=weights, **options)
+def check_free(run, experiment, stream, resume):
+    """Refuses a folder that holds another run, or this one if it is not to be resumed.
+
+    Raises:
+        FileExistsError: if there is a run and `resume` is False.
+        ValueError: if that run has another configuration; names the keys that differ.
+    """
+    if not (run / "checkpoints").exists() and not (run / WEIGHTS).exists():
+        return  # nothing was trained here
+    if not resume:
+        raise FileExistsError(
+            f"{run} holds a run already. Pass --resume to go on with it, or another --out."
+        )
+    saved = config.Experiment(**yaml.safe_load((run / CONFIG).read_text()))
+    old, new = _decides(saved, stream), _decides(experiment, stream)
+    changed = sorted(key for key in new if old[key] != new[key])
+    if changed:
+        raise ValueError(
+            f"{run} was begun with another configuration: {', '.join(changed)} differ from "
+            f"{run / CONFIG}. Pass another --out, or restore the configuration."
+        )
 
 
-def claim(run, experiment, stream, config_path, resume):
-    """Begins a run folder, or takes up one with the same configuration."""
-    resolved = config.dump(experiment)
-    if (run / CONFIG).exists():
-        if not resume:
-            raise FileExistsError(
-                f"{run} holds a run already. Pass --resume to go on with it, or another --out."
-            )
-        old = yaml.safe_load((run / CONFIG).read_text())
-        new = yaml.safe_load(resolved)
-        if _trained_by(old, stream) != _trained_by(new, stream):
-            changed = sorted(key for key in new if old.get(key) != new[key])
+def begin(run, experiment, stream, config_path, classes, train_videos):
+    """Writes what a run is made from; when it is resumed, checks that the videos are the same.
+
+    Raises:
+        ValueError: if the run that is resumed was begun on other videos or classes.
+    """
+    lists = {CLASSES: classes, TRAIN_VIDEOS: train_videos}
+    for name, lines in lists.items():
+        text = "".join(f"{line}\n" for line in lines)
+        if (run / "checkpoints").exists() and (run / name).read_text() != text:
             raise ValueError(
-                f"{run} was begun with another configuration: {', '.join(changed)} differ from "
-                f"{run / CONFIG}. Pass another --out, or restore the configuration."
+                f"The data set has changed since {run} was begun: it has not the lines of "
+                f"{run / name}. Pass another --out, or restore the data set."
             )
+        write_atomic(run / name, text.encode())
+    if (run / "checkpoints").exists():
         return
     provenance = {
         "stream": stream,
@@ -95,27 +158,33 @@ def claim(run, experiment, stream, config_path, resume):
         "machine": f"{platform.machine()}, {len(tf.config.list_physical_devices('GPU'))} GPUs",
     }
     write_atomic(run / PROVENANCE, json.dumps(provenance, indent=1).encode())
-    write_atomic(run / CONFIG, resolved.encode())
+    write_atomic(run / CONFIG, config.dump(experiment).encode())
 
 
-def _trained_by(content, stream):
+def _decides(experiment, stream):
     """What of a configuration decides a stream's weights."""
-    ignored = ("fusion", "evaluation", "streams")
-    kept = {key: value for key, value in content.items() if key not in ignored}
-    return kept | {"stream": content["streams"][stream]}
+    places = {"root", "videos", "layout"}  # begin() compares the videos themselves
+    others = {"fusion": True, "evaluation": True, "streams": True, "data": places}
+    content = experiment.model_dump(exclude=others)
+    streams = experiment.streams
+    # Places in a video are drawn for the clip of all streams.
+    return content | {f"streams.{stream}": streams[stream], "streams": sorted(streams)}
 
 
 def _git_commit():
-    """The commit of the code, with "+" for changes that are not committed; "" outside git."""
-    where = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            cwd=where,
+    """The commit of vidrec's code, with "+" for changes that are not committed; "" outside git."""
+
+    def git(*arguments):
+        return subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             check=True,
-        )
+        ).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # not a repository around us
+        return git("describe", "--always", "--dirty=+", "--abbrev=12")
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return found.stdout.strip()

@@ -10,20 +10,21 @@ from vidrec import config
 from vidrec.evaluation import plots
 from vidrec.experiment import clips
 from vidrec.experiment.runs import (
-    CLASSES,
     WEIGHTS,
+    begin,
     build_stream,
-    claim,
+    check_free,
     load_stream,
     stream_folder,
 )
 from vidrec.experiment.videos import split_videos
-from vidrec.files import write_atomic
+from vidrec.files import flush
 from vidrec.models.transfer import transfer_weights
 from vidrec.pipeline.dataset import steps_per_epoch
 from vidrec.training import callbacks, checkpoints, schedules
 from vidrec.training.fit import StagePlan, train_stage
-from vidrec.training.strategy import choose_strategy
+from vidrec.training.stages import set_trainable
+from vidrec.training.strategy import check_batch_size, choose_strategy
 
 
 def train(experiment, stream, out, *, config_path="", resume=False):
@@ -41,7 +42,9 @@ def train(experiment, stream, out, *, config_path="", resume=False):
 
     Raises:
         FileExistsError: if the folder holds a run and `resume` is False.
-        ValueError: if that run has another configuration, or `stream` is not trained here.
+        FileNotFoundError: if frames, flow or the run that this one starts from are not there.
+        ValueError: if that run has another configuration or other videos, if the videos cannot give
+            the clips, if a stage cannot be trained as it says, or if `stream` is not trained here.
     """
     plan = experiment.streams.get(stream)
     if plan is None or plan.run is not None:
@@ -50,7 +53,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
             f"Received: streams {sorted(s for s, p in experiment.streams.items() if p.stages)}"
         )
     run = stream_folder(experiment, stream, out)
-    claim(run, experiment, stream, config_path, resume)
+    check_free(run, experiment, stream, resume)
     if (run / WEIGHTS).exists():
         print(f"{stream}: trained already, in {run}")
         return run
@@ -59,7 +62,6 @@ def train(experiment, stream, out, *, config_path="", resume=False):
     clip = experiment.clip_spec(config.STREAMS[stream])
     source = clips.clip_source(experiment, train_videos, classes, clip)
     held_out = clips.clip_source(experiment, test_videos, classes, clip)
-    write_atomic(run / CLASSES, ("\n".join(classes) + "\n").encode())
     sizes = f"{len(source)} training and {len(held_out)} test videos"
     print(f"{stream}: {sizes}, {len(classes)} classes", flush=True)
     validation = None
@@ -68,7 +70,12 @@ def train(experiment, stream, out, *, config_path="", resume=False):
 
     keras.utils.set_random_seed(experiment.seed)
     with choose_strategy().scope():
-        model = _new_stream(experiment, stream, out, classes, clip)
+        model = _new_stream(experiment, stream, out, classes, clip, test_videos.video_id)
+        for stage in plan.stages:  # all that can be wrong is found before the first one trains
+            set_trainable(model, stage.layers)
+            check_batch_size(stage.batch_size)
+            steps_per_epoch(source, stage.batch_size)
+        begin(run, experiment, stream, config_path, classes, train_videos.video_id)
         saved = checkpoints.last_checkpoint(run / "checkpoints")
         for number, stage in enumerate(plan.stages):
             if saved and number < saved[1]["stage"]:
@@ -93,12 +100,13 @@ def train(experiment, stream, out, *, config_path="", resume=False):
     plots.plot_curves(callbacks.read_log(run / "log.csv"), run / "curves.png", f"{stream} stream")
     partial = run / f"partial.{WEIGHTS}"
     keras.Model(model.input, model.output).save_weights(partial)  # without the optimizer
+    flush(partial)
     partial.replace(run / WEIGHTS)  # from here on the run is complete
     shutil.rmtree(run / "checkpoints")
     return run
 
 
-def _new_stream(experiment, stream, out, classes, clip):
+def _new_stream(experiment, stream, out, classes, clip, test_videos):
     """A stream with its initial weights."""
     init = experiment.streams[stream].init
     model = build_stream(experiment, stream, len(classes), clip, weights=init.weights)
@@ -106,15 +114,16 @@ def _new_stream(experiment, stream, out, classes, clip):
         return model
     from_here = init.run in experiment.streams
     run = stream_folder(experiment, init.run, out) if from_here else Path(init.run)
-    parent, parent_classes = load_stream(run)
-    if init.include_head and parent_classes != classes:
+    parent = load_stream(run)
+    parent.check_unseen(test_videos)
+    if init.include_head and parent.classes != classes:
         raise ValueError(
             f"{run} was trained on other classes, so its head does not fit. Set "
             "init.include_head: false to take the rest of its weights. "
-            f"Received: {len(parent_classes)} classes there, {len(classes)} here"
+            f"Received: {len(parent.classes)} classes there, {len(classes)} here"
         )
     averaged = transfer_weights(
-        parent, model, include_head=init.include_head, scale=init.cross_modality_scale
+        parent.model, model, include_head=init.include_head, scale=init.cross_modality_scale
     )
     how = f", {averaged} averaged over its input channels" if averaged else ""
     print(f"{stream}: starts from {run}{how}", flush=True)

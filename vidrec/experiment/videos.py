@@ -18,7 +18,7 @@ def draw_videos(experiment):
             f"{experiment.name} is on the videos in {data.videos}; only an experiment with "
             "`data.synthetic` draws its own."
         )
-    spec = synthetic.SyntheticSpec(**data.synthetic)
+    spec = synthetic.SyntheticSpec(**data.synthetic.model_dump())
 
     def progress(clips):
         with progress_bar("videos", len(clips)) as advance:
@@ -38,14 +38,14 @@ def find_videos(videos, experiment=None):
     return ucf101.videos(videos) if official else folder.videos(videos)
 
 
-def extract_frames(videos, root, *, experiment=None, workers=None):
-    """Frames of all videos of a folder into the store at `root`; returns the index."""
-    return frames.extract_frames(find_videos(videos, experiment), Store(root), workers=workers)
+def extract_frames(videos, store, *, experiment=None, workers=None):
+    """Frames of all videos of a folder into a Store; returns the index of those videos."""
+    return frames.extract_frames(find_videos(videos, experiment), store, workers=workers)
 
 
-def extract_flow(root, settings, *, workers=None):
-    """Flow of all frames in the store at `root`; `settings`: config.Flow. Returns the index."""
-    return flow.extract_flow(Store(root), workers=workers, **settings.model_dump())
+def extract_flow(store, settings, *, workers=None):
+    """Flow of all frames in a Store; `settings`: config.Flow. Returns the index."""
+    return flow.extract_flow(store, workers=workers, **settings.model_dump())
 
 
 def index_store(root, layout, *, videos=None):
@@ -56,15 +56,31 @@ def index_store(root, layout, *, videos=None):
         layout: a name from `vidrec.store.LAYOUTS`.
         videos: folder of class folders that the set was made from, or None. Layouts without class
             folders need it: their own files do not tell the class.
+
+    Raises:
+        FileNotFoundError: if no image is found.
+        FileExistsError: if the set is a store that vidrec extracted.
+        ValueError: if the classes are not known.
     """
     store = Store(root, layout)
+    if layout == "vidrec" and store.index_path.exists():
+        raise FileExistsError(
+            f"{store.index_path} is there already, with what extraction knows of each video. "
+            "Remove it first if it must be made anew from the files."
+        )
     known = {} if videos is None else {v.video_id: v for v in folder.videos(videos).itertuples()}
-    for row in store.scan(sorted(known) or None):
+    found = store.scan(sorted(known) or None)
+    if not all(row.label for row in found):
+        raise ValueError(
+            f"The files of layout {layout!r} do not tell the classes. Pass --videos, the folder of "
+            "class folders that the set was made from."
+        )
+    for row in found:
+        row.group = folder.group_of(row.video_id)
         if row.video_id in known:
-            row.label, row.group = known[row.video_id].label, known[row.video_id].group
             row.source = known[row.video_id].path
         store.append(row)
-    return store.compact()
+    return store.compact(without=store.rows().keys() - {row.video_id for row in found})
 
 
 def problems(index):
@@ -87,7 +103,7 @@ def split_videos(experiment):
     index = Store(data.root, data.layout).index()
     bad = problems(index)
     if len(bad):
-        listing = "\n".join(f"  {row.message or row.video_id}" for row in bad[:10].itertuples())
+        listing = "\n".join(f"  {row.message or row.video_id}" for row in bad.itertuples())
         if not data.allow_missing:
             raise ValueError(
                 f"{len(bad)} of {len(index)} videos in {data.root} are not whole:\n{listing}\n"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,13 @@ import tensorflow as tf
 from vidrec.clip import ClipSpec, encode_flow
 from vidrec.export.savedmodel import CLASSES, FACTS
 from vidrec.extraction.flow import compute_flow
-from vidrec.extraction.frames import VideoError, encode_jpeg, read_frames
+from vidrec.extraction.frames import (
+    COUNT_TOLERANCE,
+    VideoError,
+    encode_jpeg,
+    promised_frames,
+    read_frames,
+)
 from vidrec.pipeline import sampling
 from vidrec.pipeline.augmentation import centre_crop
 
@@ -53,6 +60,7 @@ class Predictor:
         self.clip = ClipSpec(**facts["clip"])
         self.flow = facts["flow"]
         self.short_side = facts["short_side"]
+        self.pad = facts["short_video"] == "pad"
         self._model = tf.saved_model.load(str(folder))
         self._serve = self._model.signatures["serving_default"]
 
@@ -71,19 +79,28 @@ class Predictor:
         Raises:
             vidrec.extraction.frames.VideoError: if the file cannot be read or is too short.
         """
-        frames = [cv2.imdecode(_jpeg(f), cv2.IMREAD_COLOR) for f in read_frames(path)]
-        starts = sampling.count_starts(len(frames), self.clip)
-        if starts < 1:
-            need = 2 - sampling.count_starts(1, self.clip)
-            raise VideoError(f"{path} has {len(frames)} frames; this model needs at least {need}.")
-        chosen = sampling.segment_centre(starts, self.clip.segments)
+        jpegs = [encode_jpeg(frame) for frame in read_frames(path)]  # decoded, they fill memory
+        promised, _ = promised_frames(path)
+        if len(jpegs) < promised - COUNT_TOLERANCE:
+            warnings.warn(
+                f"{path} seems to be truncated: {len(jpegs)} frames decoded of {promised}. The "
+                "prediction is of these.",
+                stacklevel=2,
+            )
+        starts = sampling.count_starts(len(jpegs), self.clip)
+        need = 2 - sampling.count_starts(1, self.clip)
+        if self.pad:
+            need = 2 if "flow" in self.clip.modalities else 1
+        if len(jpegs) < need:
+            raise VideoError(f"{path} has {len(jpegs)} frames; this model needs at least {need}.")
+        chosen = sampling.segment_centre(max(starts, 1), self.clip.segments)
         images = {}
         if "rgb" in self.clip.modalities:
-            numbers = sampling.frame_indices(chosen, self.clip, len(frames)).numpy()
-            images["rgb"] = np.stack([frames[i][..., ::-1] for i in numbers])
+            numbers = sampling.frame_indices(chosen, self.clip, len(jpegs)).numpy()
+            images["rgb"] = np.stack([_decode(jpegs[i], cv2.IMREAD_COLOR_RGB) for i in numbers])
         if "flow" in self.clip.modalities:
-            pairs = sampling.flow_indices(chosen, self.clip, len(frames)).numpy()
-            images["flow"] = self._flow_stacks(frames, pairs)
+            pairs = sampling.flow_indices(chosen, self.clip, len(jpegs)).numpy()
+            images["flow"] = self._flow_stacks(jpegs, pairs)
         clip = centre_crop(
             {name: tf.constant(value) for name, value in images.items()},
             self.clip.size,
@@ -94,20 +111,19 @@ class Predictor:
             self.classes, scores["probabilities"].numpy()[0], tuple(chosen.numpy().tolist())
         )
 
-    def _flow_stacks(self, frames, pairs):
+    def _flow_stacks(self, jpegs, pairs):
         """uint8 (T, H, W, 2L); each pair that occurs is computed once."""
         codes = {}
         for i in np.unique(pairs):
-            grays = [cv2.imdecode(_jpeg(frames[j]), cv2.IMREAD_GRAYSCALE) for j in (i, i + 1)]
+            grays = [_decode(jpegs[j], cv2.IMREAD_GRAYSCALE) for j in (i, i + 1)]
             flow = compute_flow(*grays, engine=self.flow["engine"])
             pair = encode_flow(flow, bound=self.flow["bound"], quantize=self.flow["quantize"])
-            codes[i] = [
-                cv2.imdecode(_jpeg(pair[..., k].copy()), cv2.IMREAD_GRAYSCALE) for k in (0, 1)
-            ]
+            stored = [encode_jpeg(np.ascontiguousarray(pair[..., k])) for k in (0, 1)]
+            codes[i] = [_decode(jpeg, cv2.IMREAD_GRAYSCALE) for jpeg in stored]
         return np.stack(
             [np.stack([image for i in stack for image in codes[i]], axis=-1) for stack in pairs]
         )
 
 
-def _jpeg(image):
-    return np.frombuffer(encode_jpeg(image), np.uint8)
+def _decode(jpeg, mode):
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), mode)

@@ -99,8 +99,10 @@ def extract_video_flow(store, row, engine, bound, quantize):
         row.n_flow = row.n_frames - 1
         if row.status == "failed":  # the flow had: there are frames
             row.status, row.message = "ok", ""
-    except (ValueError, OSError) as error:
-        row.n_flow, row.status, row.message = 0, "failed", f"flow of {row.video_id}: {error}"
+    except (ValueError, OSError, cv2.error) as error:
+        row.n_flow, row.message = 0, f"flow of {row.video_id}: {error}"
+        if row.status == "ok":  # a partial video stays partial
+            row.status = "failed"
     return row
 
 
@@ -153,7 +155,7 @@ def _check_engine(engine):
 
 
 def _read_gray(path):
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise OSError(f"{path} is missing or no JPG. Extract the frames of this video again.")
-    return image
+    data = path.read_bytes() if path.exists() else b""
+    if not data.endswith(b"\xff\xd9"):  # OpenCV would decode a truncated JPG without a word
+        raise OSError(f"{path} is missing or no whole JPG. Remove its folder and extract again.")
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)

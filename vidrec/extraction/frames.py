@@ -80,7 +80,7 @@ def promised_frames(path):
 
 
 def extract_video(store, video_id, label, group, path):
-    """Writes the frames of one video into the store and returns its Row. Never raises VideoError.
+    """Writes the frames of one video into the store; returns its Row. A bad video raises nothing.
 
     The row is "partial" if clearly fewer frames can be decoded than the container promises, as in
     a truncated download, and "failed", with nothing written, if none can.
@@ -96,8 +96,8 @@ def extract_video(store, video_id, label, group, path):
                 name = store.path("frame", video_id, row.n_frames).name
                 (folder / name).write_bytes(encode_jpeg(frame))
                 row.height, row.width = frame.shape[:2]
-        row.source_sha256 = _sha256(path)
-    except (VideoError, OSError) as error:
+        row.source_bytes, row.source_sha256 = Path(path).stat().st_size, _sha256(path)
+    except (ValueError, OSError, cv2.error) as error:
         row.n_frames, row.status, row.message = 0, "failed", str(error)
         return row
     if row.n_frames < promised - COUNT_TOLERANCE:
@@ -115,7 +115,8 @@ def extract_frames(table, store, *, workers=None):
         workers: int or None, processes; None for one a core.
 
     Returns:
-        The index as a DataFrame, of this table's videos.
+        The index as a DataFrame, of this table's videos. Rows of videos whose files are gone from
+        among the table's files, removed or moved to another class, are taken out of the index.
 
     Raises:
         ValueError: if the store has a layout that vidrec only reads.
@@ -133,19 +134,33 @@ def extract_frames(table, store, *, workers=None):
     ]
     for row in run(extract_video, todo, workers=workers, title="frames"):
         store.append(row)
-    index = store.compact() if todo else store.index()
+    root = os.path.commonpath([Path(path).parent.parent for path in table.path])
+    known = set(table.video_id)
+    gone = [
+        row.video_id
+        for row in rows.values()
+        if row.video_id not in known and _lay_in(root, row.source) and not Path(row.source).exists()
+    ]
+    if gone:
+        print(f"{len(gone)} videos are no longer in {root} and leave the index: {gone[:5]}")
+    index = store.compact(without=gone) if todo or gone else store.index()
     return index[index.video_id.isin(table.video_id)].reset_index(drop=True)
 
 
 def _is_done(store, row, path):
-    """Done: the row says so, is of the same source, and the first and last frame are there."""
-    return (
-        row is not None
-        and row.status in ("ok", "partial")
-        and row.source == str(path)
-        and store.path("frame", row.video_id, 1).exists()
-        and store.path("frame", row.video_id, row.n_frames).exists()
-    )
+    """Done: the row says so, is of the same bytes, and the first and last frame are there."""
+    if row is None or row.status not in ("ok", "partial") or row.source != str(path):
+        return False
+    ends = [store.path("frame", row.video_id, i) for i in (1, row.n_frames)]
+    if not all(end.exists() for end in ends) or Path(path).stat().st_size != row.source_bytes:
+        return False
+    if Path(path).stat().st_mtime <= ends[0].parent.stat().st_mtime:
+        return True  # not touched since; a hash of every video would read the whole set again
+    return _sha256(path) == row.source_sha256
+
+
+def _lay_in(root, source):
+    return bool(source) and Path(root) in Path(source).parents
 
 
 def _sha256(path):

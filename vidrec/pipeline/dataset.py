@@ -34,8 +34,8 @@ class ClipSource:
             of `clip` and needs as many frames or more.
 
     Raises:
-        ValueError: if there is no video; naming the videos whose label is not in `classes`, whose flow does not count
-            n_frames - 1, or which are too short; or if `timing` does not fit `clip`.
+        ValueError: naming the videos whose label is not in `classes`, whose flow does not count
+            n_frames - 1, or which are too short; if there is none, or `timing` does not fit `clip`.
     """
 
     store: object
@@ -104,7 +104,7 @@ def training_clips(
     shuffle_order="shuffle_first",
     options=None,
 ):
-    """Endless-looking training data: exactly the batches of epochs first_epoch .. epochs - 1.
+    """Training data: the batches of the epochs first_epoch to epochs - 1, one after the other.
 
     Args:
         source: ClipSource.
@@ -219,7 +219,7 @@ def _read(source, tensors, video, uniform, key):
     images = {}
     if "rgb" in clip.modalities:
         frames = sampling.frame_indices(chosen, source.timing, n_frames)
-        images["rgb"] = decoding.read_rgb(paths("frame", _known(frames, clip.frames)))
+        images["rgb"] = decoding.read_rgb(paths("frame", tf.ensure_shape(frames, [clip.frames])))
     if "flow" in clip.modalities:
         pairs = sampling.flow_indices(chosen, clip, n_frames)
         pairs = tf.ensure_shape(pairs, [clip.frames, clip.flow_length])
@@ -237,10 +237,6 @@ def _words(key):
     """Two words from a key, random in all bits: `index_shuffle` looks at few bits of each (8 where
     this was measured), so that with the key itself an order came again every 256 epochs."""
     return tf.random.stateless_uniform([2], key, minval=None, maxval=None, dtype=tf.uint32)
-
-
-def _known(tensor, length):
-    return tf.ensure_shape(tensor, [length])
 
 
 def _batched(numbers, example, source, batch_size, *, drop_remainder):

@@ -40,7 +40,11 @@ class CsvLog(keras.callbacks.Callback):
 
 def read_log(path):
     """The log as a DataFrame; empty if there is none."""
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=LOG_COLUMNS)
+    if not path.exists():
+        return pd.DataFrame(columns=LOG_COLUMNS)
+    # A stage may be called "1" or "NA"; only numbers can be missing.
+    missing = {name: [""] for name in LOG_COLUMNS[1:]}
+    return pd.read_csv(path, dtype={"stage": str}, keep_default_na=False, na_values=missing)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -113,9 +117,8 @@ class DropoutSeed(keras.callbacks.Callback):
             if isinstance(layer, keras.layers.Dropout) and layer.rate > 0
         ]
         for number, layer in enumerate(dropouts):
-            layer.seed_generator.state.assign(
-                [self.seed * 1009 + self.stage, epoch * 1009 + number]
-            )
+            words = np.random.SeedSequence([self.seed, self.stage, epoch, number])
+            layer.seed_generator.state.assign(words.generate_state(2))
 
 
 class Validation(keras.callbacks.Callback):

@@ -9,27 +9,37 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from vidrec.files import new_folder
 
 STATE, WEIGHTS = "state.json", "model.weights.h5"
 
 
-def save_checkpoint(folder, model, *, stage, epochs_done, keep=1):
-    """Writes `folder/<stage>-<epochs_done>` and removes older ones of the run but for `keep`.
+def save_checkpoint(folder, model, *, stage, epochs_done):
+    """Writes `folder/<stage>-<epochs_done>`, then removes the one before.
 
     Args:
         folder: path, the run's checkpoints.
         model: compiled keras.Model.
         stage: int, the position of the stage.
         epochs_done: int, finished epochs of this stage.
-        keep: int >= 1.
+
+    Raises:
+        RuntimeError: if a weight is not finite; the checkpoint before stays.
     """
+    broken = [w.path for w in model.weights if not np.isfinite(np.array(w)).all()]
+    if broken:
+        raise RuntimeError(
+            f"{len(broken)} weights became NaN or infinite, the first is {broken[0]}. The "
+            f"checkpoint before stays in {folder}. Try a lower learning rate."
+        )
     folder = Path(folder)
-    with new_folder(folder / f"{stage:02d}-{epochs_done:04d}") as partial:
+    with new_folder(folder / f"{stage:02d}-{epochs_done:04d}", durable=True) as partial:
         model.save_weights(partial / WEIGHTS)
         state = {"stage": stage, "epochs_done": epochs_done}
         (partial / STATE).write_text(json.dumps(state, indent=1))
-    for old in _all(folder)[:-keep]:
+    for old in _all(folder)[:-1]:
         shutil.rmtree(old)
 
 

@@ -14,6 +14,20 @@ def choose_strategy():
     return tf.distribute.get_strategy()
 
 
+def check_batch_size(batch_size):
+    """A batch must divide evenly over the devices of the strategy in use.
+
+    Raises:
+        ValueError: if it does not; uneven parts would be averaged as if they were even.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if batch_size % replicas:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {replicas} devices. "
+            f"Received: batch_size={batch_size}"
+        )
+
+
 def synchronise_batch_norm(model):
     """Lets every BatchNormalization layer see the whole batch, not each device its own part.
 
