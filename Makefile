@@ -21,15 +21,16 @@ RUFF = $(BIN)/ruff
 RULES = --line-length 100
 CHECKS = $(RULES) --select E,F,W,I,B,UP,SIM,C4,PT,RET
 
-data = $(if $(DATA),--data $(DATA))
-videos = $(if $(VIDEOS),--videos $(VIDEOS))
+data = $(if $(DATA),--data '$(DATA)')
+videos = $(if $(VIDEOS),--videos '$(VIDEOS)')
 workers = $(if $(WORKERS),--workers $(WORKERS))
 seed = $(if $(SEED),--seed $(SEED))
 resume = $(if $(RESUME),--resume)
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help setup demo test test-slow lint format extract-frames extract-flow train-spatial \
-	train-temporal evaluate export predict clean
+	train-temporal evaluate export predict clean headless
 
 help: ## this list
 	@echo "vidrec. Variables: CONFIG VIDEOS DATA OUT SEED WORKERS RESUME=1 CLIP MODEL PYTHON VENV"
@@ -39,14 +40,26 @@ help: ## this list
 setup: $(READY) ## the virtual environment, with vidrec and its development tools
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "vidrec needs Python 3.11 or newer. Received: $$($(PYTHON) --version). Try make PYTHON=python3.12"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+		{ echo "vidrec needs Python 3.11 or newer. Received: $$($(PYTHON) --version)." \
+		"Try make PYTHON=python3.12"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python cannot make a virtual environment." \
+		"On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing vidrec into $(VENV) (TensorFlow is large: some minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(MAKE) --no-print-directory headless
 	@touch $@
 
+# The usual OpenCV needs libGL and libxcb, which a server may lack; this build does not.
+headless:
+	@echo "OpenCV does not import here: taking its build without windows"
+	@$(BIN)/python -m pip uninstall --quiet --yes opencv-contrib-python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		'opencv-contrib-python-headless>=4.12,<5'
+	@$(BIN)/python -c 'import cv2; cv2.optflow.DualTVL1OpticalFlow_create()'
+
 demo: setup ## the main job on the embedded data set: clips in, fused accuracy and SavedModel out
-	$(VIDREC) demo $(CONFIG) $(data) --out $(OUT) $(seed) $(workers)
+	$(VIDREC) demo $(CONFIG) $(data) --out '$(OUT)' $(seed) $(workers)
 
 test: setup ## the default tests
 	$(BIN)/python -m pytest $(PYTEST)
@@ -69,20 +82,20 @@ extract-flow: setup ## the frames in DATA to TV-L1 flow
 	$(VIDREC) extract-flow --config $(CONFIG) $(data) $(workers)
 
 train-spatial: setup ## the spatial stream of CONFIG
-	$(VIDREC) train $(CONFIG) --stream spatial $(data) --out $(OUT) $(seed) $(resume)
+	$(VIDREC) train $(CONFIG) --stream spatial $(data) --out '$(OUT)' $(seed) $(resume)
 
 train-temporal: setup ## the temporal stream of CONFIG
-	$(VIDREC) train $(CONFIG) --stream temporal $(data) --out $(OUT) $(seed) $(resume)
+	$(VIDREC) train $(CONFIG) --stream temporal $(data) --out '$(OUT)' $(seed) $(resume)
 
 evaluate: setup ## both streams and their fusion on the test videos
-	$(VIDREC) evaluate $(CONFIG) $(data) --out $(OUT) $(seed)
+	$(VIDREC) evaluate $(CONFIG) $(data) --out '$(OUT)' $(seed)
 
 export: setup ## a SavedModel of CONFIG's trained streams, in MODEL
-	$(VIDREC) export $(CONFIG) $(data) --out $(OUT) $(seed) --model $(MODEL)
+	$(VIDREC) export $(CONFIG) $(data) --out '$(OUT)' $(seed) --model '$(MODEL)'
 
 predict: setup ## the most likely classes of CLIP, by MODEL
 	@test -n "$(CLIP)" || { echo "make predict needs CLIP=<video file>"; exit 2; }
-	$(VIDREC) predict $(CLIP) --model $(MODEL)
+	$(VIDREC) predict '$(CLIP)' --model '$(MODEL)'
 
 clean: ## removes caches and build leftovers; keeps data, runs and the environment
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
