@@ -114,6 +114,7 @@ class Store:
 
     @property
     def names(self):
+        """The Layout: patterns of file names below the root."""
         return LAYOUTS[self.layout]
 
     @property
@@ -125,10 +126,15 @@ class Store:
         return self.root / self.names.path(kind, video_id, i)
 
     def folder(self, kind, video_id):
+        """Path of the folder that holds a video's images of one kind."""
         return self.path(kind, video_id, 1).parent
 
     def append(self, row):
-        """Adds a row to the index. The last row of a video counts; a torn last line is dropped."""
+        """Adds a Row to the index, at once on the disk.
+
+        The last row of a video counts; a line that a killed process left torn is dropped. One
+        process writes an index at a time.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS)

@@ -89,7 +89,7 @@ def test_a_second_run_skips_what_is_done(job, capsys):
     out = capsys.readouterr().out
     assert "all there" in out
     assert "spatial: trained already" in out
-    assert "chance  11.1%" in out
+    assert "chance   11.1%" in out
     assert f"make predict CLIP={job}" in out
 
 

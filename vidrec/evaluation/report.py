@@ -2,12 +2,22 @@
 
 
 def table(summary):
-    """The summary of `evaluate` as text: accuracies in percent, and the level of chance."""
-    lines = [f"{'':>10}  top-1  (draws)           top-5  mean class   videos"]
+    """Accuracies in percent, one line a stream, and the level of chance.
+
+    Args:
+        summary: DataFrame with one row a stream, in its index the names, and the columns top1,
+            top1_low, top1_high, top5, mean_class_accuracy, chance, in [0, 1], and videos.
+
+    Returns:
+        str of several lines.
+    """
+    lines = [
+        f"{'':>10} {'top-1':>7}  {'(draws)':<18} {'top-5':>7} {'mean class':>11} {'videos':>7}"
+    ]
     for name, row in summary.iterrows():
         span = f"({row.top1_low:.1%} to {row.top1_high:.1%})"
         lines.append(
-            f"{name:>10}  {row.top1:5.1%}  {span:<17} {row.top5:6.1%}"
-            f"  {row.mean_class_accuracy:10.1%}  {row.videos:7.0f}"
+            f"{name:>10} {row.top1:>7.1%}  {span:<18} {row.top5:>7.1%}"
+            f" {row.mean_class_accuracy:>11.1%} {row.videos:>7.0f}"
         )
-    return "\n".join([*lines, f"{'chance':>10}  {summary.chance.iloc[0]:5.1%}"])
+    return "\n".join([*lines, f"{'chance':>10} {summary.chance.iloc[0]:>7.1%}"])

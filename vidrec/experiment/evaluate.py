@@ -16,7 +16,11 @@ from vidrec.files import write_atomic
 
 
 def evaluate(experiment, out):
-    """Scores the test videos with each stream and with their fusion.
+    """Scores the test videos with each stream and with their fusion, and writes the results.
+
+    Args:
+        experiment: config.Experiment, its streams trained.
+        out: folder of all runs.
 
     Writes into `<out>/<name>/evaluation`: a score file for each stream and draw and for the mean
     of the draws, accuracy per class and confusion matrix (CSV, PNG) of streams and fusion, and
@@ -27,6 +31,10 @@ def evaluate(experiment, out):
     Returns:
         DataFrame with one row for each stream and one for the fusion: top1 and top5 (mean over the
         draws), top1_low and top1_high (their range), mean_class_accuracy, chance, videos.
+
+    Raises:
+        FileNotFoundError: if a stream is not trained.
+        ValueError: if a stream was trained on other classes, or on a video of the test.
     """
     folder = Path(out) / experiment.name / "evaluation"
     _, test_videos, classes = split_videos(experiment)

@@ -71,12 +71,19 @@ def build(
         (B, K, S, S, 3) and/or "flow" uint8 (B, K, S, S, 2L) to float32 logits (B, N).
 
     Raises:
-        ValueError: if an option is unknown, S is less than 71, or frames_per_segment is not 1.
+        ValueError: if an option is unknown or outside its range, S is less than 71, or
+            frames_per_segment is not 1.
+        FileNotFoundError, RuntimeError: if `weights` are not there, or cannot be downloaded.
     """
     if clip.frames_per_segment != 1:
         raise ValueError(
             "multiseg_xception takes one frame or one flow stack per segment. "
             f"Received: clip.frames_per_segment={clip.frames_per_segment}"
+        )
+    if num_classes < 1 or not 0 <= dropout < 1:
+        raise ValueError(
+            "`num_classes` must be at least 1 and `dropout` in [0, 1). "
+            f"Received: num_classes={num_classes}, dropout={dropout}"
         )
     if consensus_on not in CONSENSUS_ON:
         raise ValueError(
