@@ -69,25 +69,13 @@ class Split(_Section):
         return self
 
 
-class Synthetic(_Section):
-    """The embedded data set; see `vidrec.datasets.synthetic.SyntheticSpec`."""
-
-    groups: int = 12
-    test_groups: int = 3
-    clips: int = 3
-    frames: int = 20
-    size: int = 80
-    fps: int = 25
-    seed: int = 0
-
-
 class Data(_Section):
     """Where videos come from and where frames and flow lie."""
 
     videos: str
     root: str
     layout: str = "vidrec"
-    synthetic: Synthetic | None = None  # drawn by `vidrec demo`
+    synthetic: dict[str, int] | None = None  # arguments of SyntheticSpec, for `vidrec demo`
     flow: Flow = Flow()
     split: Split
     short_video: Literal["error", "pad"] = "error"
@@ -271,7 +259,7 @@ def load(path, *, seed=None, **overrides):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no experiment {path}. The ones that come with vidrec are in experiments/."
+            f"There is no experiment {path}. A clone of the repository has them in experiments/."
         )
     try:
         content = yaml.safe_load(path.read_text())

@@ -1,5 +1,7 @@
 """An experiment's videos: drawn or found, extracted, split."""
 
+import dataclasses
+
 from vidrec.datasets import folder, splits, synthetic, ucf101
 from vidrec.extraction import flow, frames
 from vidrec.extraction.pool import progress_bar
@@ -10,7 +12,7 @@ def draw_videos(experiment):
     """Writes the embedded data set, if this experiment is on it.
 
     Raises:
-        ValueError: if the experiment has videos of its own.
+        ValueError: if the experiment has videos of its own, or says wrongly what to draw.
     """
     data = experiment.data
     if data.synthetic is None:
@@ -18,7 +20,12 @@ def draw_videos(experiment):
             f"{experiment.name} is on the videos in {data.videos}; only an experiment with "
             "`data.synthetic` draws its own."
         )
-    spec = synthetic.SyntheticSpec(**data.synthetic.model_dump())
+    known = {field.name for field in dataclasses.fields(synthetic.SyntheticSpec)}
+    if data.synthetic.keys() - known:
+        raise ValueError(
+            f"`data.synthetic` takes {sorted(known)}. Received: {sorted(data.synthetic)}"
+        )
+    spec = synthetic.SyntheticSpec(**data.synthetic)
 
     def progress(clips):
         with progress_bar("videos", len(clips)) as advance:

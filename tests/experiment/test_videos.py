@@ -1,0 +1,77 @@
+"""Which videos an experiment is on: messages for what is wrong with them."""
+
+import pandas as pd
+import pytest
+
+from vidrec import config
+from vidrec.experiment import videos
+from vidrec.store import Row, Store
+
+
+def experiment(tmp_path, **data):
+    stage = {"name": "all", "epochs": 1, "batch_size": 2, "schedule": {"rate": 0.1}}
+    return config.Experiment(
+        name="x",
+        data={
+            "videos": str(tmp_path / "videos"),
+            "root": str(tmp_path / "store"),
+            "split": {"kind": "random", "test_fraction": 0.25},
+            **data,
+        },
+        streams={"spatial": {"stages": [stage]}},
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two classes of eight clips each, two clips a source video."""
+    store = Store(tmp_path / "store")
+    for label in ("Run", "Jump"):
+        for clip in range(8):
+            name = f"{label}/v_{label}_g{clip // 2:02d}_c{clip % 2:02d}"
+            source = str(tmp_path / f"videos/{name}.avi")
+            store.append(
+                Row(video_id=name, label=label, group=f"g{clip // 2:02d}", n_frames=9 + clip,
+                    source=source)
+            )  # fmt: skip
+    return store
+
+
+def test_a_random_split_warns_of_leaking_groups(store, tmp_path, capsys):
+    train, test, classes = videos.split_videos(experiment(tmp_path))
+    assert classes == ("Jump", "Run")
+    assert (len(train), len(test)) == (12, 4)
+    assert train.columns.tolist().count("n_frames") == 1
+    assert "clips of" in capsys.readouterr().out
+    grouped = {"kind": "grouped", "test_fraction": 0.25}
+    train, test, _ = videos.split_videos(experiment(tmp_path, split=grouped))
+    assert not set(zip(train.label, train.group, strict=True)) & set(
+        zip(test.label, test.group, strict=True)
+    )
+    assert capsys.readouterr().out == ""
+
+
+def test_videos_that_are_not_whole_stop_or_are_counted(store, tmp_path, capsys):
+    row = store.rows()["Run/v_Run_g01_c00"]
+    row.status, row.message = "partial", "clip.avi: 3 frames decoded of 11. Is it truncated?"
+    store.append(row)
+    with pytest.raises(ValueError, match=r"(?s)1 of 16 videos.*3 frames decoded of 11.*extract"):
+        videos.split_videos(experiment(tmp_path))
+    train, test, _ = videos.split_videos(experiment(tmp_path, allow_missing=True))
+    assert len(train) + len(test) == 15
+    assert "Left out: 1 of 16 videos" in capsys.readouterr().out
+
+
+def test_the_table_keeps_what_the_index_knows(store, tmp_path):
+    train, test, _ = videos.split_videos(experiment(tmp_path))
+    both = pd.concat([train, test]).set_index("video_id").sort_index()
+    index = store.index().set_index("video_id").sort_index()
+    pd.testing.assert_series_equal(both.n_frames, index.n_frames)
+    assert (both.path == index.source).all()
+
+
+def test_only_an_embedded_data_set_is_drawn(tmp_path):
+    with pytest.raises(ValueError, match="x is on the videos in .*videos; only an experiment with"):
+        videos.draw_videos(experiment(tmp_path))
+    with pytest.raises(ValueError, match=r"takes \['clips', 'fps'.*Received: \['clps'\]"):
+        videos.draw_videos(experiment(tmp_path, synthetic={"clps": 3}))
