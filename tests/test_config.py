@@ -163,7 +163,7 @@ def test_what_does_not_go_together(tmp_path, keys, value, message):
 
 def test_a_missing_file(tmp_path):
     path = tmp_path / "nowhere.yaml"
-    with pytest.raises(FileNotFoundError, match=f"There is no experiment {path}. The ones that"):
+    with pytest.raises(FileNotFoundError, match=f"There is no experiment {path}. A clone of the"):
         config.load(path)
 
 
