@@ -143,6 +143,7 @@ def begin(run, experiment, stream, config_path, classes, train_videos):
         write_atomic(run / name, text.encode())
     if (run / "checkpoints").exists():
         return
+    (run / "log.csv").unlink(missing_ok=True)  # of an attempt without a checkpoint
     provenance = {
         "stream": stream,
         "config": str(config_path),

@@ -1,0 +1,81 @@
+"""Whose a run folder is: when it may be begun, resumed, or must be left alone."""
+
+import json
+
+import pytest
+import yaml
+
+from vidrec import config
+from vidrec.experiment import runs
+
+VIDEOS = ["Jump/a", "Run/b", "Run/c"]
+
+
+def experiment(**changes):
+    stage = {"name": "all", "epochs": 3, "batch_size": 2, "schedule": {"rate": 0.1}}
+    return config.Experiment(
+        **{
+            "name": "x",
+            "data": {"videos": "v", "root": "r", "split": {"kind": "random"}},
+            "streams": {"spatial": {"stages": [stage]}, "temporal": {"stages": [stage]}},
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "x/spatial"
+    runs.begin(folder, experiment(), "spatial", "x.yaml", ("Jump", "Run"), VIDEOS)
+    return folder
+
+
+def test_begin_writes_what_the_run_is_made_from(run):
+    assert (run / "classes.txt").read_text() == "Jump\nRun\n"
+    assert (run / "train_videos.txt").read_text() == "Jump/a\nRun/b\nRun/c\n"
+    assert yaml.safe_load((run / "config.yaml").read_text())["streams"]["spatial"]["stages"]
+    provenance = json.loads((run / "provenance.json").read_text())
+    assert (provenance["stream"], provenance["config"]) == ("spatial", "x.yaml")
+
+
+def test_a_run_without_a_checkpoint_is_begun_anew(run):
+    (run / "log.csv").write_text("stage,epoch\nold,0\n")
+    runs.check_free(run, experiment(seed=1), "spatial", resume=False)
+    runs.begin(run, experiment(seed=1), "spatial", "x.yaml", ("Jump", "Run"), VIDEOS[:2])
+    assert not (run / "log.csv").exists()
+    assert yaml.safe_load((run / "config.yaml").read_text())["seed"] == 1
+    assert (run / "train_videos.txt").read_text() == "Jump/a\nRun/b\n"
+
+
+def test_a_run_with_a_checkpoint_goes_on_as_it_was_begun(run):
+    (run / "checkpoints").mkdir()
+    (run / "log.csv").write_text("stage,epoch\nall,0\n")
+    with pytest.raises(FileExistsError, match="holds a run already. Pass --resume"):
+        runs.check_free(run, experiment(), "spatial", resume=False)
+    elsewhere = {"videos": "other", "root": "moved", "split": {"kind": "random"}}
+    other_fusion = experiment(fusion={"temporal": 2.0}, data=elsewhere)
+    runs.check_free(run, other_fusion, "spatial", resume=True)
+    runs.begin(run, experiment(), "spatial", "x.yaml", ("Jump", "Run"), VIDEOS)
+    assert (run / "log.csv").exists()
+    with pytest.raises(ValueError, match="another configuration: clip, seed differ from"):
+        runs.check_free(run, experiment(seed=1, clip={"size": 96}), "spatial", resume=True)
+    with pytest.raises(ValueError, match=r"(?s)data set has changed.*train_videos.txt"):
+        runs.begin(run, experiment(), "spatial", "x.yaml", ("Jump", "Run"), [*VIDEOS, "Run/d"])
+
+
+def test_a_stream_is_not_scored_on_what_it_saw(run):
+    trained = runs.TrainedStream(run, None, ("Jump", "Run"), frozenset(VIDEOS))
+    trained.check_unseen(["Run/d", "Jump/e"])
+    with pytest.raises(ValueError, match=r"trained on 2 of the 3 test videos.*\['Run/c', 'Jump/a'"):
+        trained.check_unseen(["Run/d", "Run/c", "Jump/a"])
+
+
+def test_an_incomplete_run_is_not_loaded(run):
+    with pytest.raises(FileNotFoundError, match=r"stream.weights.h5 is missing. Train this stream"):
+        runs.load_stream(run)
+
+
+def test_unknown_options_of_a_model_are_refused():
+    wrong = experiment(model={"options": {"dropuot": 0.5}})
+    with pytest.raises(ValueError, match=r"among \['bn_momentum', .*Received: \['dropuot'\]"):
+        runs.build_stream(wrong, "spatial", 2, wrong.clip_spec("rgb"))
