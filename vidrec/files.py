@@ -1,6 +1,7 @@
 """Files that are whole or not there: everything vidrec writes appears by one rename."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
@@ -70,3 +71,9 @@ def flush(path):
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sha256(path):
+    """Hash of a file's bytes, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

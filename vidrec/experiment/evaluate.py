@@ -1,7 +1,6 @@
 """Scores the test videos with each stream of an experiment, and with their fusion."""
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from vidrec.evaluation import fusion, metrics, plots, scores
 from vidrec.experiment import clips
 from vidrec.experiment.runs import WEIGHTS, load_stream, stream_folder
 from vidrec.experiment.videos import split_videos
-from vidrec.files import write_atomic
+from vidrec.files import sha256, write_atomic
 
 
 def evaluate(experiment, out):
@@ -81,7 +80,10 @@ def _score_draws(experiment, stream, out, test_videos, classes, folder):
     settings = experiment.evaluation
     clip = experiment.clip_spec(config.STREAMS[stream])
     source = clips.clip_source(experiment, test_videos, classes, clip)
-    weights_hash = _sha256(trained.run / WEIGHTS)
+    hashes = {
+        "index_sha256": sha256(source.store.index_path),
+        "weights_sha256": sha256(trained.run / WEIGHTS),
+    }
     video_ids, forward = list(test_videos.video_id), scores.inference(trained.model)
     number = settings.draws if settings.sampling == "random" else 1
     for draw in range(number):
@@ -94,8 +96,7 @@ def _score_draws(experiment, stream, out, test_videos, classes, folder):
             "clip": dataclasses.asdict(source.timing),
             "short_side": settings.short_side,
             "short_video": source.short_video,
-            "index_sha256": _sha256(source.store.index_path),
-            "weights_sha256": weights_hash,
+            **hashes,
         }
         path = folder / f"{stream}_draw{draw}.npz"
         result = _saved(path, stamp, video_ids)
@@ -116,8 +117,3 @@ def _saved(path, stamp, video_ids):
         return None
     wanted = json.loads(json.dumps(stamp))
     return found if found.stamp == wanted and found.video_id.tolist() == video_ids else None
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

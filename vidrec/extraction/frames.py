@@ -1,13 +1,12 @@
 """Video files to JPG frames (Qiao et al. 2021, section 3.1, step 1)."""
 
-import hashlib
 import os
 from pathlib import Path
 
 import cv2
 
 from vidrec.extraction.pool import run
-from vidrec.files import new_folder
+from vidrec.files import new_folder, sha256
 from vidrec.store import Row
 
 JPEG_QUALITY = 95
@@ -96,7 +95,7 @@ def extract_video(store, video_id, label, group, path):
                 name = store.path("frame", video_id, row.n_frames).name
                 (folder / name).write_bytes(encode_jpeg(frame))
                 row.height, row.width = frame.shape[:2]
-        row.source_bytes, row.source_sha256 = Path(path).stat().st_size, _sha256(path)
+        row.source_bytes, row.source_sha256 = Path(path).stat().st_size, sha256(path)
     except (ValueError, OSError, cv2.error) as error:
         row.n_frames, row.status, row.message = 0, "failed", str(error)
         return row
@@ -156,13 +155,8 @@ def _is_done(store, row, path):
         return False
     if Path(path).stat().st_mtime <= ends[0].parent.stat().st_mtime:
         return True  # not touched since; a hash of every video would read the whole set again
-    return _sha256(path) == row.source_sha256
+    return sha256(path) == row.source_sha256
 
 
 def _lay_in(root, source):
     return bool(source) and Path(root) in Path(source).parents
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
