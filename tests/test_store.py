@@ -1,34 +1,17 @@
+import errno
+import math
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
-from vidrec.store import COLUMNS, Row, Store
+from vidrec import index_file
+from vidrec.files import is_full
+from vidrec.index_file import COLUMNS
+from vidrec.store import Row, Store
 
-# contract 3 of the architecture page, for the video "Archery/v_Archery_g01_c02"
-PATHS = {
-    "vidrec": (
-        "frames/Archery/v_Archery_g01_c02/img_00012.jpg",
-        "flow/Archery/v_Archery_g01_c02/flow_x_00012.jpg",
-        "flow/Archery/v_Archery_g01_c02/flow_y_00012.jpg",
-    ),
-    "tsn": (
-        "v_Archery_g01_c02/img_00012.jpg",
-        "v_Archery_g01_c02/flow_x_00012.jpg",
-        "v_Archery_g01_c02/flow_y_00012.jpg",
-    ),
-    "mmaction2": (
-        "Archery/v_Archery_g01_c02/img_00012.jpg",
-        "Archery/v_Archery_g01_c02/x_00012.jpg",
-        "Archery/v_Archery_g01_c02/y_00012.jpg",
-    ),
-    "feichtenhofer": (
-        "jpegs_256/v_Archery_g01_c02/frame000012.jpg",
-        "tvl1_flow/u/v_Archery_g01_c02/frame000012.jpg",
-        "tvl1_flow/v/v_Archery_g01_c02/frame000012.jpg",
-    ),
-}
-KINDS = ("frame", "flow_x", "flow_y")
-FOREIGN = ("tsn", "mmaction2", "feichtenhofer")
 FULL = Row(
     video_id='A/v "one", two',
     label="A",
@@ -40,39 +23,14 @@ FULL = Row(
     fps=30000 / 1001,
     source="/videos/A/été.avi",
     source_sha256="00" * 32,
+    frames_sha256="0a" * 32,
     flow_algorithm="opencv",
     flow_parameters='{"bound": 20.0, "tau": 0.25}',
+    flow_sha256="0b" * 32,
     cv2_version="4.10",
     status="partial",
     message="a, b\nNA",
 )
-
-
-def fill(store, video_id, frames, flow_x, flow_y):
-    """Empty files with these numbers."""
-    for kind, numbers in zip(KINDS, (frames, flow_x, flow_y), strict=True):
-        for i in numbers:
-            path = store.path(kind, video_id, i)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-
-
-@pytest.mark.parametrize("layout", PATHS)
-def test_paths(tmp_path, layout):
-    store = Store(tmp_path, layout)
-    video_id = "Archery/v_Archery_g01_c02"
-    for kind, path in zip(KINDS, PATHS[layout], strict=True):
-        assert store.path(kind, video_id, 12) == tmp_path / path
-        assert store.folder(kind, video_id) == (tmp_path / path).parent
-
-
-def test_unknown_layout(tmp_path):
-    text = (
-        "`layout` must be one of ['feichtenhofer', 'mmaction2', 'tsn', 'vidrec']. "
-        "Received: layout='kinetics'"
-    )
-    with pytest.raises(ValueError, match=re.escape(text)):
-        Store(tmp_path, "kinetics")
 
 
 def test_types_and_texts_survive_the_file(tmp_path):
@@ -86,6 +44,19 @@ def test_types_and_texts_survive_the_file(tmp_path):
     assert rows == {FULL.video_id: FULL, "B/v": blank}
     for name, value in vars(rows[FULL.video_id]).items():
         assert type(value) is type(getattr(FULL, name)), name
+
+
+def test_a_row_never_stops_a_run(tmp_path):
+    """What a damaged or oddly named file may bring: no frame rate, a name that is no UTF-8."""
+    store = Store(tmp_path)
+    store.append(Row(video_id="A/v", label="A", fps=math.nan, message="caf\udce9: not a video"))
+    store.append(Row(video_id="A/w", label="A", fps=math.inf))
+    for _ in range(2):
+        first, second = store.rows().values()
+        assert math.isnan(first.fps)
+        assert second.fps == math.inf
+        assert first.message == "caf\\udce9: not a video"
+        store.compact()
 
 
 def test_the_last_row_of_a_video_counts_and_rows_are_sorted(tmp_path):
@@ -108,7 +79,7 @@ def test_compact_keeps_one_line_a_video(tmp_path):
     assert store.compact().equals(before)
     assert len(store.index_path.read_bytes().splitlines()) == 4
     assert store.index().equals(before)
-    assert [path.name for path in tmp_path.iterdir()] == ["index.csv"]
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] != "."] == ["index.csv"]
     store.append(Row(video_id="v9", label="y"))
     assert list(store.rows()) == ["v0", "v1", "v2", "v9"]
 
@@ -145,68 +116,123 @@ def test_no_index_says_what_to_type(tmp_path):
         store.index()
 
 
-def test_an_index_of_other_columns_is_refused(tmp_path):
-    (tmp_path / "index.csv").write_text("video_id,label\nv1,x\n")
-    with pytest.raises(
-        ValueError, match=r"index.csv must have the columns .*\. Received: \['video_id', 'label'\]"
-    ):
+OLD = "video_id,label,group,n_frames,n_flow,width,height,fps,source,source_bytes,source_sha256,"
+OLD += "flow_algorithm,flow_parameters,cv2_version,status,message"
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"])
+def test_an_index_of_an_older_vidrec_is_read_and_added_to(tmp_path, end):
+    lines = [
+        OLD,
+        'A/v,A,g01,9,8,64,48,25.0,/v.avi,77,ab,opencv,"{""bound"": 20}",4.12,partial,"a,\nb"',
+        "A/w,A,g02,7,0,64,48,12.5,/w.avi,88,cd,,,4.12,ok,",
+    ]
+    store = Store(tmp_path)
+    store.index_path.write_bytes((end.join(lines) + end + "A/torn,A,g0").encode())
+    old = store.rows()
+    assert list(old) == ["A/v", "A/w"]
+    row = old["A/v"]
+    assert (row.n_flow, row.source_sha256, row.flow_parameters) == (8, "ab", '{"bound": 20}')
+    assert (row.frames_sha256, row.flow_sha256, row.status) == ("", "", "partial")
+    assert row.message == "a,\nb"
+    new = Row(video_id="A/x", label="A", frames_sha256="ff")
+    store.append(new)
+    assert store.rows() == {**old, "A/x": new}
+    assert store.index_path.read_text().startswith(",".join(COLUMNS) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("video_id,label,colour", "['video_id', 'label', 'colour']"),  # unknown
+        ("video_id,n_frames", "['video_id', 'n_frames']"),  # no default
+        ("video_id,label,label", "['video_id', 'label', 'label.1']"),
+    ],
+)
+def test_an_index_of_other_columns_is_refused(tmp_path, header, names):
+    store = Store(tmp_path)
+    text = f"{header}\nv1" + ",1" * header.count(",") + "\n"
+    store.index_path.write_text(text)
+    match = rf"index.csv must have the columns \[.*\]. Received: {re.escape(names)}. Is it of a "
+    for ask in (store.index, store.rows, store.compact, lambda: store.append(FULL)):
+        with pytest.raises(ValueError, match=match):
+            ask()
+    assert store.index_path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "line", ["A/v,A,many", "A/v,A,3,", "A/v,A,3,4", "A/v,A,", "A/v,A,2.5", "A/v,\xe9,3"]
+)
+def test_a_damaged_line_is_named(tmp_path, line):
+    good = "" if line == "A/v,A,3,4" else "A/u,A,2\n"
+    text = f"video_id,label,n_frames\n{good}{line}\n"
+    (tmp_path / "index.csv").write_bytes(text.encode("latin-1"))
+    match = r"index.csv must be a CSV of one line a video. Received: .*\. Mend that line, or remove"
+    with pytest.raises(ValueError, match=f"(?s){match}"):
         Store(tmp_path).index()
 
 
-@pytest.mark.parametrize("layout", FOREIGN)
-def test_scan_finds_what_is_whole_and_says_what_is_not(tmp_path, layout):
-    store = Store(tmp_path, layout)
-    cases = {  # frames, flow x, flow y -> what the message holds
-        "A/whole": (range(1, 12), range(1, 11), range(1, 11), None),
-        "A/rgb_only": (range(1, 5), (), (), None),
-        "B/gap": ((1, 2, 4), (1, 2), (1, 2), "frame images must be numbered 1, 2, ... without"),
-        "B/from_zero": (range(3), (1, 2), (1, 2), "frame images must be numbered 1, 2, ..."),
-        "B/flow_gap": (range(1, 5), (1, 2, 4), (1, 2, 3), "flow_x images must be numbered 1, 2"),
-        "B/uneven": (range(1, 5), (1, 2, 3), (1, 2), "3 flow_x images but 2 flow_y"),
-        "B/short": (range(1, 8), range(1, 5), range(1, 5), "7 frames need 6 flow pairs, found 4"),
-        "B/long": (range(1, 8), range(1, 8), range(1, 8), "7 frames need 6 flow pairs, found 7"),
-    }
-    for video_id, (*numbers, _) in cases.items():
-        fill(store, video_id, *numbers)
-    rows = {row.video_id: row for row in store.scan([*cases, "B/none"])}
-    assert list(rows) == sorted([*cases, "B/none"])
-    for video_id, (frames, flow_x, _, message) in cases.items():
-        row = rows[video_id]
-        assert (row.n_frames, row.n_flow) == (len(frames), len(flow_x)), video_id
-        assert row.label == video_id[0]
-        assert row.status == ("failed" if message else "ok"), row.message
-        assert (message or "") in row.message
-    assert rows["A/whole"].flow_algorithm == f"unknown ({layout})"
-    assert rows["A/whole"].message == rows["A/rgb_only"].flow_algorithm == ""
-    none = rows["B/none"]
-    assert (none.status, none.n_frames) == ("failed", 0)
-    assert none.message == f"no frames in {store.folder('frame', 'B/none')}"
+@pytest.mark.parametrize("video_id", ["../v", "A/../../v", "/etc/v", "A/.."])
+def test_an_index_does_not_lead_out_of_its_root(tmp_path, video_id):
+    store = Store(tmp_path)
+    store.append(Row(video_id="A..b/..v", label="A"))
+    assert list(store.rows()) == ["A..b/..v"]
+    store.append(Row(video_id=video_id, label="A"))
+    text = f"index.csv must name videos below its folder. Received: video_id={video_id!r}. Remove"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        store.rows()
 
 
-@pytest.mark.parametrize("layout", PATHS)
-def test_scan_without_ids_looks_at_every_visible_folder(tmp_path, layout):
-    store = Store(tmp_path, layout)
-    for video_id in ("A/v1", "A/.v1.tmp8x2", "B/v2"):  # the second: a killed extraction's leftover
-        fill(store, video_id, range(1, 4), (1, 2), (1, 2))
-    rows = store.scan()
-    classes = layout in ("vidrec", "mmaction2")  # the others' files do not tell the class
-    assert [row.video_id for row in rows] == (["A/v1", "B/v2"] if classes else ["v1", "v2"])
-    assert [row.label for row in rows] == (["A", "B"] if classes else ["", ""])
-    assert {(row.n_frames, row.n_flow, row.status) for row in rows} == {(3, 2, "ok")}
+def test_a_line_torn_inside_a_text_of_several_lines(tmp_path):
+    store = Store(tmp_path)
+    store.append(Row(video_id="v1", label="x", message='one\n"two", three\n'))
+    whole = store.index_path.read_bytes()
+    store.append(Row(video_id="v2", label="x", message='four\r\n"five"\r\nsix'))
+    data = store.index_path.read_bytes()
+    for end in range(len(whole), len(data)):
+        store.index_path.write_bytes(data[:end])
+        assert list(store.rows()) == ["v1"], data[len(whole) : end]
+        store.append(Row(video_id="v3", label="x"))
+        assert list(store.rows()) == ["v1", "v3"], data[len(whole) : end]
 
 
-def test_scan_does_not_count_other_files(tmp_path):
-    store = Store(tmp_path, "tsn")
-    fill(store, "v1", range(1, 4), (1, 2), (1, 2))
-    for name in ("img_4.jpg", "img_00004.png", "img_abcde.jpg", "thumb_00004.jpg", "notes.txt"):
-        (tmp_path / "v1" / name).touch()
-    (row,) = store.scan()
-    assert (row.n_frames, row.n_flow, row.status) == (3, 2, "ok")
+def test_a_full_disk_comes_through_and_the_next_row_mends_the_index(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.append(Row(video_id="v1", label="x"))
+
+    def full(handle):
+        os.truncate(handle, os.fstat(handle).st_size - 9)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_file.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            store.append(Row(video_id="v2", label="x"))
+        assert is_full(caught.value)
+        with pytest.raises(OSError, match="No space left on device"):
+            store.compact()
+    assert list(store.rows()) == ["v1"]
+    store.append(Row(video_id="v3", label="x"))
+    assert list(store.rows()) == ["v1", "v3"]
 
 
-@pytest.mark.parametrize("layout", PATHS)
-def test_scan_of_an_empty_root(tmp_path, layout):
-    text = f"No images of layout {layout!r} under {tmp_path}: looked for {tmp_path}/"
-    for video_ids in (None, ["A/v1"]):
-        with pytest.raises(FileNotFoundError, match=re.escape(text)):
-            Store(tmp_path, layout).scan(video_ids)
+def test_a_write_that_the_system_cuts_short(tmp_path):
+    """As on a full disk, but by the kernel: a part of the line is on the disk."""
+    code = (
+        "import resource, sys\nfrom vidrec.store import Row, Store\nstore = Store(sys.argv[1])\n"
+        "store.append(Row(video_id='v1', label='x'))\n"
+        "size = store.index_path.stat().st_size\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (size + 7, resource.RLIM_INFINITY))\n"
+        "try:\n    store.append(Row(video_id='v2', label='x'))\n"
+        "except OSError as error:\n    print(error, store.index_path.stat().st_size - size)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, [resource.RLIM_INFINITY] * 2)\n"
+        "print(list(store.rows()))\n"
+        "store.append(Row(video_id='v3', label='x'))\nprint(list(store.rows()))\n"
+    )
+    command = [sys.executable, "-c", code, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == [
+        "[Errno 27] File too large 7",
+        "['v1']",
+        "['v1', 'v3']",
+    ]

@@ -1,24 +1,37 @@
-"""Files that are whole or not there: everything vidrec writes appears by one rename."""
+"""Files that are whole or not there, and names that stay below their folder.
+
+Everything vidrec writes appears by one rename. What a killed writer of `name` leaves beside it is
+hidden: `.name.partial-<8 hex digits>`, and for the moment of a swap `.name.replaced-<8 digits>`.
+"""
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
+import secrets
 import shutil
-import tempfile
+import unicodedata
 from pathlib import Path
+
+SEQUENCE = re.compile(r"%[0-9]*d|%[*?\[\]{}]")  # FFmpeg reads images, counted or globbed
+_PROTOCOL = re.compile(r"[A-Za-z][\w+.,-]*:")  # a URL, what FFmpeg takes for one, or a drive: C:
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
 def new_file(path):
     """Yields a binary file that becomes `path` by one rename when the block ends well.
 
-    Its folders are made. After an error, a file that was there is left as it was.
+    Its folders are made. After an error, a file that was there is left as it was. What killed
+    writers of `path` left is removed; one that is still at work will fail.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")  # same folder: a rename is atomic
+    _clear(path)
+    partial = _beside(path, "partial")  # same folder: a rename is atomic
     try:
-        with open(partial, "wb") as file:
+        with open(partial, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -37,7 +50,8 @@ def write_atomic(path, data):
 def new_folder(path, *, durable=False):
     """Yields a temporary folder that becomes `path` by one rename when the block ends well.
 
-    A folder that is there already is replaced; after an error it is left as it was.
+    A folder that is there already is replaced; after an error it is left as it was. What killed
+    writers of `path` left is removed; one that is still at work will fail, and mixes nothing in.
 
     Args:
         path: path of the folder.
@@ -46,22 +60,22 @@ def new_folder(path, *, durable=False):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    old = partial.with_name(partial.name + ".old")
+    _clear(path)
+    partial, old = _beside(path, "partial"), _beside(path, "replaced")
+    partial.mkdir()
     try:
         yield partial
-        partial.chmod(0o755)  # mkdtemp makes it private
         if durable:
             for entry in [*partial.rglob("*"), partial]:
                 flush(entry)
-        if path.exists():
-            os.replace(path, old)
+        if os.path.lexists(path):
+            os.replace(path, old)  # a folder that is not empty cannot be renamed over
         os.replace(partial, path)
         if durable:
             flush(path.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _settle(old, path)
+        _remove(partial, path)
 
 
 def flush(path):
@@ -77,3 +91,97 @@ def sha256(path):
     """Hash of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_full(error):
+    """Whether an exception says that the disk, or the user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def inside(root, name):
+    """The Path below `root` that a name from a list, a table or an archive stands for.
+
+    Args:
+        root: path of a folder.
+        name: str, a relative path with forward slashes.
+
+    Raises:
+        ValueError: if the name is one of those that `check_name` refuses, or a link on its way
+            leads out of `root`.
+    """
+    check_name(name)
+    path, real = Path(root) / name, Path(os.path.realpath(root))
+    target = Path(os.path.realpath(path))
+    if not target.is_relative_to(real):
+        raise ValueError(_refusal(name, f"a link that leads out of {real}, to {target}"))
+    return path
+
+
+def check_name(name):
+    """Refuses a name from a list that would not stay below the folder that it is looked up in.
+
+    Raises:
+        ValueError: if the name is no text, empty or absolute; has a part "..", a backslash, a drive
+            letter, a control character or a pattern of numbers such as %02d; or is a URL.
+    """
+    why, parts = None, str(name).split("/")
+    if not isinstance(name, str):
+        why = "it is no text"
+    elif any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        why = "it has a control character, or is no UTF-8"
+    elif not any(part not in ("", ".") for part in parts):
+        why = "it is empty"
+    elif name.startswith("/"):
+        why = "it is absolute"
+    elif ".." in parts:
+        why = 'it has a part ".."'
+    elif "\\" in name:
+        why = "it has a backslash"
+    elif _PROTOCOL.match(name):
+        why = "it begins like a URL, a protocol or a drive"
+    elif SEQUENCE.search(name):
+        why = "it has a pattern of numbers: FFmpeg would read a sequence of images"
+    if why:
+        raise ValueError(_refusal(name, why))
+
+
+def _refusal(name, why):
+    return (
+        "A name in a list must be the path of a file below the list's data, with forward slashes. "
+        f"Received: {name!r}: {why}. Correct or remove it."
+    )
+
+
+def _beside(path, kind):
+    return path.with_name(f".{path.name}.{kind}-{secrets.token_hex(4)}")
+
+
+def _clear(path):
+    """Removes what killed writers of `path` left."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.(partial|replaced)-[0-9a-f]{{8}}", re.DOTALL)
+    for name in os.listdir(path.parent):
+        match = ours.fullmatch(name)
+        if match and match[1] == "replaced":
+            _settle(path.with_name(name), path)
+        elif match:
+            _remove(path.with_name(name), path)
+
+
+def _settle(old, path):
+    """Ends a swap: what was to be replaced goes back if nothing took its place."""
+    if os.path.lexists(path):
+        _remove(old, path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(old, path)
+
+
+def _remove(entry, path):
+    """Removes a leftover. Renamed first: its writer, if there is still one, adds nothing more."""
+    doomed = _beside(path, "partial")
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(entry, doomed)
+        if doomed.is_dir() and not doomed.is_symlink():
+            shutil.rmtree(doomed, ignore_errors=True)
+        else:
+            doomed.unlink()

@@ -6,120 +6,75 @@ layout it holds
     frames/<class>/<video>/img_00001.jpg                       N frames
     flow/<class>/<video>/flow_x_00001.jpg, flow_y_00001.jpg    N - 1 pairs, i to i + 1
     index.csv                                                  one row a video
+    index.shard-2-of-4.csv                                     the same, of one part of the videos
 
 Sets extracted by other tools are read as they are, by the name of their layout. A folder of frames
 or flow appears under its final name by one rename, when it is whole; the row follows it.
 """
 
-import csv
+import contextlib
 import dataclasses
-import io
+import hashlib
 import os
 from pathlib import Path
 
-import pandas as pd
-
-from vidrec.files import write_atomic
+from vidrec import index_file, locks
+from vidrec.files import flush
+from vidrec.index_file import Row
+from vidrec.layouts import LAYOUTS, PACKED
+from vidrec.shards import Shard
 
 INDEX_NAME = "index.csv"
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
-    """File names as patterns of `{video_id}`, `{video}` (the id's last part) and `{i:05d}`."""
-
-    frame: str
-    flow_x: str
-    flow_y: str
-
-    def path(self, kind, video_id, i):
-        """Path below the root of image number `i` >= 1; kind: "frame", "flow_x" or "flow_y"."""
-        return getattr(self, kind).format(video_id=video_id, video=video_id.split("/")[-1], i=i)
-
-    def parts(self, kind, video_id):
-        """(prefix, digits, suffix): what comes before and after a number of so many digits."""
-        head, tail = getattr(self, kind).split("{i:0")
-        digits, suffix = tail.split("d}")
-        prefix = head.format(video_id=video_id, video=video_id.split("/")[-1])
-        return prefix, int(digits), suffix
-
-
-LAYOUTS = {
-    "vidrec": Layout(
-        "frames/{video_id}/img_{i:05d}.jpg",
-        "flow/{video_id}/flow_x_{i:05d}.jpg",
-        "flow/{video_id}/flow_y_{i:05d}.jpg",
-    ),
-    "tsn": Layout(
-        "{video}/img_{i:05d}.jpg", "{video}/flow_x_{i:05d}.jpg", "{video}/flow_y_{i:05d}.jpg"
-    ),
-    "mmaction2": Layout(
-        "{video_id}/img_{i:05d}.jpg", "{video_id}/x_{i:05d}.jpg", "{video_id}/y_{i:05d}.jpg"
-    ),
-    "feichtenhofer": Layout(
-        "jpegs_256/{video}/frame{i:06d}.jpg",
-        "tvl1_flow/u/{video}/frame{i:06d}.jpg",
-        "tvl1_flow/v/{video}/frame{i:06d}.jpg",
-    ),
-}
-
-
-@dataclasses.dataclass(kw_only=True)
-class Row:
-    """One video of the index.
-
-    status is "ok", "partial" (fewer frames decoded than the file promises) or "failed"; `message`
-    says why. n_flow is 0 until flow is extracted, and then n_frames - 1.
-    """
-
-    video_id: str
-    label: str
-    group: str = ""
-    n_frames: int = 0
-    n_flow: int = 0
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0
-    source: str = ""
-    source_bytes: int = 0
-    source_sha256: str = ""
-    flow_algorithm: str = ""
-    flow_parameters: str = ""
-    cv2_version: str = ""
-    status: str = "ok"
-    message: str = ""
-
-
-COLUMNS = [field.name for field in dataclasses.fields(Row)]
-_TYPES = {field.name: field.type for field in dataclasses.fields(Row)}
-
-
-@dataclasses.dataclass(frozen=True)
 class Store:
-    """A root folder and its layout, a name from `LAYOUTS`.
+    """A root folder, its layout, and the part of the videos that this process writes.
+
+    Args:
+        root: path.
+        layout: a name from `LAYOUTS`, or `PACKED`, whose images are in TFRecords: such a store has
+            an index, and no paths.
+        shard: "i/n", a Shard, or None. Rows are then written into the shard's own index, so that n
+            machines can write side by side. Reading takes the rows of all.
 
     Raises:
-        ValueError: if `layout` is unknown.
+        ValueError: if `layout` is unknown, or `shard` is none.
     """
 
     root: Path
     layout: str = "vidrec"
+    shard: Shard | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "root", Path(self.root))
-        if self.layout not in LAYOUTS:
+        if self.layout not in {*LAYOUTS, PACKED}:
             raise ValueError(
-                f"`layout` must be one of {sorted(LAYOUTS)}. Received: layout={self.layout!r}"
+                f"`layout` must be one of {sorted([*LAYOUTS, PACKED])}. "
+                f"Received: layout={self.layout!r}"
             )
+        if self.shard is not None and not isinstance(self.shard, Shard):
+            object.__setattr__(self, "shard", Shard.parse(self.shard))
 
     @property
     def names(self):
-        """The Layout: patterns of file names below the root."""
+        """The Layout: patterns of file names below the root.
+
+        Raises:
+            ValueError: if the images are packed.
+        """
+        if self.layout == PACKED:
+            raise ValueError(
+                f"A store of the layout {PACKED!r} must be read as TFRecords: its images are "
+                f"packed, and have no paths. Received: root={str(self.root)!r}. To get loose "
+                "files, unpack it with `vidrec pack --unpack`."
+            )
         return LAYOUTS[self.layout]
 
     @property
     def index_path(self):
-        return self.root / INDEX_NAME
+        """Path of the index that this store writes: index.csv, or its shard's."""
+        return self.root / (INDEX_NAME if self.shard is None else self.shard.index_name)
 
     def path(self, kind, video_id, i):
         """Path of image number `i` >= 1 of a video; kind: "frame", "flow_x" or "flow_y"."""
@@ -129,149 +84,116 @@ class Store:
         """Path of the folder that holds a video's images of one kind."""
         return self.path(kind, video_id, 1).parent
 
-    def append(self, row):
-        """Adds a Row to the index, at once on the disk.
+    @contextlib.contextmanager
+    def writing(self):
+        """Holds the right to append and compact while the block runs; makes the root.
 
-        The last row of a video counts; a line that a killed process left torn is dropped. One
-        process writes an index at a time.
+        Shards of one count write side by side. A store without a shard writes alone, and begins by
+        merging what shards have left.
+
+        Raises:
+            RuntimeError: at once, if another process writes what this one would.
+            ValueError: if there are shards of another count that are not merged yet.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS)
-        with open(self.index_path, "ab+") as file:
-            if not _ends_with_newline(file):
-                _drop_torn_line(file)
-            if file.seek(0, os.SEEK_END) == 0:  # new, or its header was torn
-                writer.writeheader()
-            writer.writerow(dataclasses.asdict(row))
-            file.write(text.getvalue().encode())
-            file.flush()
-            os.fsync(file.fileno())
+        with locks.writing(self.index_path, rivals=self._rivals):
+            shards = self._shard_paths()
+            others = [path for path in shards if self.shard and not self._beside(path)]
+            if others:
+                raise ValueError(
+                    f"`shard` must be of as many parts as {others[0]}, until that is merged. "
+                    f"Received: shard={str(self.shard)!r}. Run the same command once without "
+                    "`shard`: it merges them."
+                )
+            if shards and not self.shard:
+                self._merge()
+            yield
+
+    def _rivals(self):
+        """Paths of the indices whose writers this one would disturb, or they it."""
+        shards = [path for path in locks.ever_locked(self.root) if Shard.of_index(path.name)]
+        if self.shard is None:
+            return shards
+        return [self.root / INDEX_NAME, *(path for path in shards if not self._beside(path))]
+
+    def _beside(self, path):
+        """Whether a shard's index may be written while this store's is."""
+        return Shard.of_index(path.name).count == self.shard.count
+
+    def _shard_paths(self):
+        names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
+        return [self.root / name for name in names if Shard.of_index(name)]
+
+    def append(self, row):
+        """Adds a Row to the index, at once on the disk; the last row of a video counts.
+
+        A line that a killed process or a full disk left torn is dropped. A run holds `writing()`.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        index_file.append(self.index_path, row)
 
     def index(self):
         """The index as a DataFrame with the columns of `Row`, sorted by video_id, one row each.
 
+        A shard's row of a video counts more than that of index.csv.
+
         Raises:
             FileNotFoundError: if there is no index yet.
-            ValueError: if it has other columns.
+            ValueError: if an index is damaged, has unknown columns, or leads out of the root.
         """
-        text = self._whole_lines()
-        if not text:
+        table = self._read()
+        if table is None:
             raise FileNotFoundError(
-                f"There is no index at {self.index_path}. Extract the frames first "
+                f"There is no index at {self.root / INDEX_NAME}. Extract the frames first "
                 "(`vidrec extract-frames`), or build an index of a set extracted by another tool "
                 "(`vidrec index`)."
             )
-        strings = [name for name, kind in _TYPES.items() if kind is str]
-        table = pd.read_csv(
-            io.StringIO(text), dtype=dict.fromkeys(strings, str), keep_default_na=False
-        )
-        if list(table.columns) != COLUMNS:
-            raise ValueError(
-                f"{self.index_path} must have the columns {COLUMNS}. "
-                f"Received: {list(table.columns)}"
-            )
-        table = table.drop_duplicates("video_id", keep="last").sort_values("video_id")
-        return table.reset_index(drop=True)
+        return table
 
-    def _whole_lines(self):
-        """The text of the index without a torn last line; "" if there is no index yet."""
-        if not self.index_path.exists():
-            return ""
-        data = self.index_path.read_bytes()
-        return data[: data.rfind(b"\n") + 1].decode()
+    def _read(self):
+        # Shards first: what a merge takes from them in the meantime is then in index.csv.
+        shards = [index_file.read(path) for path in self._shard_paths()]
+        return index_file.merge([index_file.read(self.root / INDEX_NAME), *shards])
 
     def rows(self):
         """The index as a dict, video_id -> Row; empty if there is no index yet."""
-        if not self._whole_lines():
-            return {}
-        records = self.index().to_dict("records")
+        table = self._read()
+        records = [] if table is None else table.to_dict("records")
         return {record["video_id"]: Row(**record) for record in records}
 
+    def fingerprint(self):
+        """Hash of all rows, 64 hexadecimal digits: the sha256 of index.csv once it is merged."""
+        return hashlib.sha256(index_file.to_bytes(self.index())).hexdigest()
+
     def compact(self, *, without=()):
-        """Rewrites the index with one row a video, sorted, by one rename; returns it.
+        """Rewrites the index with one row a video, sorted, by one rename; returns it, as `index`.
+
+        Without a shard, all shards are merged into index.csv. A shard rewrites only its own.
 
         Args:
             without: video ids whose rows are left out. Their images stay.
-        """
-        table = self.index()
-        table = table[~table.video_id.isin(list(without))].reset_index(drop=True)
-        write_atomic(self.index_path, table.to_csv(index=False, lineterminator="\r\n").encode())
-        return table
-
-    def scan(self, video_ids=None):
-        """Makes the rows of a set that another tool extracted, by looking at its files.
-
-        Args:
-            video_ids: the ids to look for, or None for every folder that holds frames. Layouts
-                without class folders need them, since there the files do not tell the class.
-
-        Returns:
-            list of Row, sorted by video_id. A video whose images have gaps, whose flow x and y
-            differ in number, or whose flow does not count N - 1 is "failed" and says why.
 
         Raises:
-            FileNotFoundError: if no image is found.
+            FileNotFoundError, ValueError: as `index`.
+            RuntimeError: if another process is writing the index.
         """
-        if video_ids is None:
-            head, depth = self.names.frame.split("{")[0], "*"
-            if "{video_id}" in self.names.frame:
-                depth = "*/*"
-            folders = [path for path in (self.root / head).glob(depth) if path.is_dir()]
-            video_ids = [path.relative_to(self.root / head).as_posix() for path in folders]
-            # hidden ones are what a killed `new_folder` leaves
-            video_ids = [name for name in video_ids if "/." not in f"/{name}"]
-        rows = [self._scan_video(video_id) for video_id in sorted(video_ids)]
-        if not any(row.n_frames for row in rows):
-            raise FileNotFoundError(
-                f"No images of layout {self.layout!r} under {self.root}: looked for "
-                f"{self.root / self.names.frame}"
-            )
-        return rows
+        self.index()  # says what to do if there is none
+        if not locks.is_writing(self.index_path):
+            with self.writing():
+                return self.compact(without=without)
+        if self.shard is None:
+            self._merge(without)
+        elif (table := index_file.merge([index_file.read(self.index_path)])) is not None:
+            self._write(table, without)
+        return self.index()
 
-    def _scan_video(self, video_id):
-        counts, problems = {}, []
-        for kind in ("frame", "flow_x", "flow_y"):
-            prefix, digits, suffix = self.names.parts(kind, video_id)
-            start, folder = Path(prefix).name, self.root / Path(prefix).parent
-            found = {
-                name[len(start) : -len(suffix)]
-                for name in (os.listdir(folder) if folder.is_dir() else [])
-                if name.startswith(start) and name.endswith(suffix)
-            }
-            numbers = sorted(int(n) for n in found if n.isdigit() and len(n) == digits)
-            counts[kind] = len(numbers)
-            if numbers and numbers != list(range(1, len(numbers) + 1)):
-                problems.append(
-                    f"{kind} images must be numbered 1, 2, ... without gaps in {folder}"
-                )
-        if counts["frame"] == 0:
-            problems.append(f"no frames in {self.folder('frame', video_id)}")
-        elif counts["flow_x"] != counts["flow_y"]:
-            problems.append(f"{counts['flow_x']} flow_x images but {counts['flow_y']} flow_y")
-        elif counts["flow_x"] not in (0, counts["frame"] - 1):
-            problems.append(
-                f"{counts['frame']} frames need {counts['frame'] - 1} flow pairs, "
-                f"found {counts['flow_x']}"
-            )
-        return Row(
-            video_id=video_id,
-            label=video_id.split("/")[0] if "/" in video_id else "",
-            n_frames=counts["frame"],
-            n_flow=counts["flow_x"],
-            flow_algorithm=f"unknown ({self.layout})" if counts["flow_x"] else "",
-            status="failed" if problems else "ok",
-            message="; ".join(problems),
-        )
+    def _merge(self, without=()):
+        table, shards = self._read(), self._shard_paths()
+        if table is not None:
+            self._write(table, without)
+            flush(self.root)
+        for path in shards:  # copies by now: a kill before they are gone does no harm
+            path.unlink()
 
-
-def _ends_with_newline(file):
-    if file.seek(0, os.SEEK_END) == 0:
-        return True
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
-
-
-def _drop_torn_line(file):
-    file.seek(0)
-    file.truncate(file.read().rfind(b"\n") + 1)
+    def _write(self, table, without):
+        index_file.write(self.index_path, table[~table.video_id.isin(list(without))])

@@ -139,6 +139,17 @@ def test_broken_link(tmp_path):
     assert "y.avi -> " in error(tmp_path, FileNotFoundError)
 
 
+@pytest.mark.parametrize("name", ["a/x\udce9.avi", "a/x\n.avi", "a\udce9/x.avi", "a\x1b/x.avi"])
+def test_names_that_are_no_plain_text(tmp_path, name):
+    make(tmp_path, "a/ü x%.avi", "b/notes\n.txt", "b/y.avi")
+    assert len(folder.videos(tmp_path)) == 2
+    make(tmp_path, name)
+    assert error(tmp_path) == (
+        "names of classes and videos must be UTF-8 text without control characters: the index and "
+        f"OpenCV take no others. Received: {str(tmp_path / name)!a}. Rename it."
+    )
+
+
 def test_as_table_of_nothing_has_string_columns():
     table = folder.as_table([])
     assert list(table.columns) == list(folder.COLUMNS)

@@ -7,7 +7,7 @@ import pytest
 
 from vidrec.datasets import synthetic, ucf101
 from vidrec.datasets.synthetic import APPEARANCES, MOTIONS, SyntheticSpec, draw_clip, poses
-from vidrec.extraction.frames import read_frames
+from vidrec.extraction.video import read_frames
 
 SPEC = SyntheticSpec(groups=3, test_groups=1, clips=2, frames=6, size=40, seed=5)
 

@@ -134,6 +134,34 @@ def test_malformed_line(table, lists, line):
     assert message.endswith(f"Received: {line!r}")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http://host/v_Archery_g07_c02.avi",
+        "Archery/../v_Archery_g07_c02.avi",
+        "C:\\Archery\\v_Archery_g07_c02.avi",
+        "concat:Archery/v_Archery_g07_c02.avi",
+        "Archery/v_Archery_g07_%02d.avi",
+        "Archery/v_Archery_g07_c\0.avi",
+        "Archery/v_Archery_g07_c\x1b[2J.avi",
+    ],
+)
+def test_names_that_lead_elsewhere_are_refused_by_name(table, lists, name):
+    write(lists, "trainlist02.txt", TRAIN + f"{name} 1\r\n")
+    message = refused(table, lists)
+    assert message.startswith(f"{lists / 'trainlist02.txt'} line 7")
+    shown = repr(name.removesuffix(".avi"))[1:-1]
+    assert shown in message or message.endswith("Received: 'concat:Archery'")
+
+
+def test_class_names_that_lead_elsewhere(lists):
+    for name, why in (("../Archery", 'it has a part ".."'), ("a\0", "it has a control character")):
+        write(lists, "classInd.txt", f"1 YoYo\n2 {name}\n")
+        message = raised(ValueError, ucf101.classes, lists)
+        assert message.startswith(f"{lists / 'classInd.txt'} line 2: A name in a list must be the")
+        assert f"Received: {name!r}: {why}" in message
+
+
 def test_unknown_class(table, lists):
     write(lists, "testlist02.txt", TEST + "../v_Diving_g01_c01.avi\n")
     assert refused(table, lists) == (

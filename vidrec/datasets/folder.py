@@ -11,6 +11,7 @@ by `video_id`, one row per video:
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +38,8 @@ def videos(root, *, ignore=()):
     Raises:
         FileNotFoundError: if `root` is no folder, or a link below it is broken.
         ValueError: if there is no class folder, a class folder holds no video, a video lies at
-            another depth, two videos share class and stem, or a link leads out of `root`.
+            another depth, two videos share class and stem, a name is no plain text, or a link leads
+            out of `root`.
     """
     folder = Path(os.path.realpath(root))
     if not folder.is_dir():
@@ -58,6 +60,7 @@ def videos(root, *, ignore=()):
             if entry.is_dir():
                 stray += [str(path) for path in sorted(entry.rglob("*")) if _is_video(path)]
             elif _is_video(entry):
+                _check_text(entry)
                 found.append((f"{label}/{entry.stem}", str(entry), label, group_of(entry.stem)))
         records += found
         if not found:
@@ -127,6 +130,15 @@ def check_table(table, *, name="table"):
 
 def _is_video(path):
     return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+
+
+def _check_text(path):
+    name = "/".join(path.parts[-2:])
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise ValueError(
+            "names of classes and videos must be UTF-8 text without control characters: the index "
+            f"and OpenCV take no others. Received: {str(path)!a}. Rename it."
+        )
 
 
 def _visible(folder, root):

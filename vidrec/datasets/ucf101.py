@@ -19,6 +19,7 @@ import pandas as pd
 
 from vidrec.datasets import folder
 from vidrec.datasets.splits import check_split
+from vidrec.files import check_name
 
 SPLIT_SIZES = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}  # videos (train, test)
 
@@ -46,7 +47,8 @@ def classes(lists_dir):
 
     Raises:
         FileNotFoundError: if classInd.txt is missing.
-        ValueError: if a line is malformed or repeats, or the numbers are not 1 to N.
+        ValueError: if a line is malformed or repeats, a name is one that `check_name` refuses, or
+            the numbers are not 1 to N.
     """
     path = Path(lists_dir).absolute() / "classInd.txt"
     names = {}
@@ -59,6 +61,7 @@ def classes(lists_dir):
             raise ValueError(
                 f"{path} line {number} must not repeat an index or a class. Received: {line!r}"
             )
+        _check_name(path, number, name)
         names[index] = name
     if not names or sorted(names) != list(range(1, len(names) + 1)):
         raise ValueError(
@@ -87,8 +90,9 @@ def split(table, lists_dir, number, *, allow_missing=False, check_sizes=True):
 
     Raises:
         FileNotFoundError: if a list is missing, or listed videos are not in `table`.
-        ValueError: if `number` or `table` is none, a line is malformed or names an unknown class,
-            a video or group is on both sides, a video is listed twice, or a list has another size.
+        ValueError: if `number` or `table` is none, a line is malformed, names an unknown class or
+            a name that `vidrec.files.check_name` refuses, a video or group is on both sides, a
+            video is listed twice, or a list has another size.
     """
     if not isinstance(number, int) or number not in SPLIT_SIZES:
         raise ValueError(f"`number` must be 1, 2 or 3. Received: number={number!r}")
@@ -141,12 +145,20 @@ def _read_list(path, names):
                 f"{path} line {number} must give {label} the index {position + 1} of classInd.txt. "
                 f"Received: {line!r}"
             )
+        _check_name(path, number, f"{label}/{stem}")
         key = f"{label}/{stem}".casefold()
         if key in seen:
             raise ValueError(f"{path} line {number} must not repeat a video. Received: {line!r}")
         seen.add(key)
         records.append((key, f"{label}/{stem}", names[position], folder.group_of(stem)))
     return pd.DataFrame(records, columns=list(folder.COLUMNS), dtype=str)
+
+
+def _check_name(path, number, name):
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise ValueError(f"{path} line {number}: {error}") from error
 
 
 def _select(table, lists, allow_missing):
