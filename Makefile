@@ -8,6 +8,11 @@ OUT ?= runs
 DATA ?=
 VIDEOS ?=
 WORKERS ?=
+ENGINE ?=
+SHARD ?=
+DRY_RUN ?=
+REPAIR ?=
+PACK ?= $(DATA)-packed
 RESUME ?=
 SEED ?=
 CLIP ?=
@@ -24,16 +29,19 @@ CHECKS = $(RULES) --select E,F,W,I,B,UP,SIM,C4,PT,RET
 data = $(if $(DATA),--data '$(DATA)')
 videos = $(if $(VIDEOS),--videos '$(VIDEOS)')
 workers = $(if $(WORKERS),--workers $(WORKERS))
+how = $(workers) $(if $(SHARD),--shard $(SHARD)) $(if $(DRY_RUN),--dry-run)
+engine = $(if $(ENGINE),--engine $(ENGINE))
 seed = $(if $(SEED),--seed $(SEED))
 resume = $(if $(RESUME),--resume)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-slow lint format extract-frames extract-flow train-spatial \
-	train-temporal evaluate export predict clean headless
+.PHONY: help setup demo test test-slow lint format extract-frames extract-flow audit pack \
+	train-spatial train-temporal evaluate export predict clean headless
 
 help: ## this list
-	@echo "vidrec. Variables: CONFIG VIDEOS DATA OUT SEED WORKERS RESUME=1 CLIP MODEL PYTHON VENV"
+	@echo "vidrec. Variables: CONFIG VIDEOS DATA OUT SEED WORKERS ENGINE SHARD=i/n DRY_RUN=1 \
+	REPAIR=1 PACK RESUME=1 CLIP MODEL PYTHON VENV"
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
 		awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -76,10 +84,18 @@ format: setup ## rewrites the code in the house's format
 	$(RUFF) format $(RULES) .
 
 extract-frames: setup ## VIDEOS to JPG frames in DATA
-	$(VIDREC) extract-frames --config $(CONFIG) $(videos) $(data) $(workers)
+	$(VIDREC) extract-frames --config $(CONFIG) $(videos) $(data) $(how)
 
-extract-flow: setup ## the frames in DATA to TV-L1 flow
-	$(VIDREC) extract-flow --config $(CONFIG) $(data) $(workers)
+extract-flow: setup ## the frames in DATA to TV-L1 flow; VIDEOS=... to frames and flow in one pass
+	$(VIDREC) extract-flow --config $(CONFIG) $(videos) $(data) $(engine) $(how)
+
+audit: setup ## looks at every image in DATA; REPAIR=1 extracts again what is broken
+	@test -n "$(DATA)" || { echo "make audit needs DATA=<store>"; exit 2; }
+	$(VIDREC) audit $(data) $(workers) $(if $(REPAIR),--repair)
+
+pack: setup ## the images in DATA into TFRecord files in PACK
+	@test -n "$(DATA)" || { echo "make pack needs DATA=<store>"; exit 2; }
+	$(VIDREC) pack $(data) --out '$(PACK)'
 
 train-spatial: setup ## the spatial stream of CONFIG
 	$(VIDREC) train $(CONFIG) --stream spatial $(data) --out '$(OUT)' $(seed) $(resume)

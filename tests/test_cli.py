@@ -8,7 +8,7 @@ import pytest
 
 from vidrec import cli
 from vidrec.datasets import synthetic
-from vidrec.extraction.frames import encode_jpeg
+from vidrec.extraction.jpeg import encode_jpeg
 from vidrec.store import Store
 
 

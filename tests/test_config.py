@@ -55,7 +55,7 @@ def test_dump_writes_every_default(tmp_path):
         "flow_position": "start",
         "flow_step": 1,
     }
-    assert content["data"]["flow"] == {"engine": "opencv", "bound": 20.0, "quantize": "bound"}
+    assert content["data"]["flow"] == {"engine": "fast", "bound": 20.0, "quantize": "bound"}
     assert content["data"]["split"]["test_fraction"] == 0.2
     assert content["augment"]["crop_range"] == [0.66, 1.0]
     assert content["augment"]["flow_flip"] == "negate"

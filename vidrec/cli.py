@@ -44,7 +44,10 @@ def extract_frames(options):
     source = options.videos or (experiment and experiment.data.videos)
     _need(source, "--videos")
     store = _store(options, experiment)
-    index = videos.extract_frames(source, store, experiment=experiment, workers=options.workers)
+    if options.dry_run:
+        print(videos.plan(source, store, experiment=experiment, workers=options.workers))
+        return 0
+    index = videos.extract_frames(source, store, experiment=experiment, **_how(options))
     print(f"{index.n_frames.sum()} frames of {len(index)} videos in {store.root}")
     return _report(videos.problems(index))
 
@@ -59,9 +62,50 @@ def extract_flow(options):
     changes = {"engine": options.engine, "bound": options.bound}
     changes = {name: value for name, value in changes.items() if value is not None}
     settings = config.Flow(**(settings.model_dump() | changes))
-    index = videos.extract_flow(store, settings, workers=options.workers)
+    source = options.videos
+    if source is None and experiment and not store.rows():  # nothing to go on with
+        source = experiment.data.videos
+    if options.dry_run:
+        plan = videos.plan(source, store, settings, experiment=experiment, workers=options.workers)
+        print(plan)
+        return 0
+    index = videos.extract_flow(
+        store, settings, videos=source, experiment=experiment, **_how(options)
+    )
     print(f"{index.n_flow.sum()} flow pairs of {len(index)} videos in {store.root}")
     return _report(videos.problems(index))
+
+
+def audit(options):
+    from vidrec.extraction.audit import audit as find
+    from vidrec.extraction.repair import repair
+
+    store = _store(options, None)
+    faults = find(store, workers=options.workers)
+    for fault in faults:
+        print(f"{fault.kind}: {fault.message}", file=sys.stderr)
+    if faults and options.repair:
+        faults = repair(store, faults, workers=options.workers)
+        for fault in faults:
+            print(f"not repaired: {fault.message}", file=sys.stderr)
+    print(f"{len(faults)} faults in {store.root}" if faults else f"{store.root} is whole")
+    return 1 if faults else 0
+
+
+def pack(options):
+    if options.unpack:
+        from vidrec.extraction.unpack import unpack
+
+        print(f"{len(unpack(options.data, options.out))} videos in {options.out}")
+        return
+    from vidrec.extraction.pack import pack as write
+
+    store = _store(options, None)
+    made = write(store, options.out, file_bytes=options.megabytes << 20)
+    files = sum(made.files.values())
+    print(f"{made.videos['frames']} videos in {files} TFRecord files in {options.out}")
+    if made.without_images:
+        print(f"{made.without_images} videos have no images: rows of the index alone")
 
 
 def index(options):
@@ -137,9 +181,16 @@ def _experiment(options, *, required=True):
 def _store(options, experiment):
     from vidrec.store import Store
 
+    given = vars(options)
     root = options.data or (experiment and experiment.data.root)
     _need(root, "--data")
-    return Store(root, experiment.data.layout if experiment else "vidrec")
+    layout = experiment.data.layout if experiment else given.get("layout", "vidrec")
+    return Store(root, layout, given.get("shard"))
+
+
+def _how(options):
+    """How to extract, as `vidrec.extraction.batch.work` takes it."""
+    return {name: getattr(options, name) for name in ("workers", "scheduler", "time_limit")}
 
 
 def _need(value, flag):
@@ -164,6 +215,7 @@ def _parser():
     parser = argparse.ArgumentParser(prog="vidrec", description=vidrec.__doc__)
     parser.add_argument("--version", action="version", version=f"vidrec {vidrec.__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    workers = "processes, default one a core; 0 for none but this one"
 
     def verb(name, run, text, *, config=None):
         new = verbs.add_parser(name, help=text, description=text)
@@ -181,14 +233,35 @@ def _parser():
             new.add_argument("--out", default=OUT, help=f"folder of all runs, default {OUT}")
         return new
 
+    def how(new):
+        new.add_argument("--workers", type=int, help=workers)
+        new.add_argument("--shard", help="i/n: this machine's part of the videos, as in 2/4")
+        new.add_argument("--scheduler", help="tcp://...: the workers of a dask cluster instead")
+        new.add_argument("--time-limit", type=float, help="s, after which a video is given up")
+        new.add_argument("--dry-run", action="store_true", help="only say what it would take")
+
     new = verb("extract-frames", extract_frames, "video files to JPG frames", config="flag")
     new.add_argument("--videos", help="folder with one sub-folder of videos per class")
-    new.add_argument("--workers", type=int, help="processes, default one a core")
+    how(new)
 
-    new = verb("extract-flow", extract_flow, "JPG frames to TV-L1 flow images", config="flag")
-    new.add_argument("--engine", help="default opencv")
+    new = verb("extract-flow", extract_flow, "JPG frames to optical flow images", config="flag")
+    new.add_argument("--videos", help="folder of videos: frames and flow in one pass")
+    new.add_argument("--engine", help="fast (TV-L1, default), opencv (TV-L1), dis or farneback")
     new.add_argument("--bound", type=float, help="px, displacement of the codes 0 and 255")
-    new.add_argument("--workers", type=int, help="processes, default one a core")
+    how(new)
+
+    new = verb("audit", audit, "look at every image of a store, and mend what is broken")
+    new.add_argument("--data", required=True, help="store: frames/, flow/ and index.csv")
+    new.add_argument("--layout", default="vidrec", help="of the store, default vidrec")
+    new.add_argument("--repair", action="store_true", help="extract again what is broken")
+    new.add_argument("--workers", type=int, help=workers)
+
+    new = verb("pack", pack, "a store into a few large TFRecord files, or back")
+    new.add_argument("--data", required=True, help="store, or with --unpack a pack")
+    new.add_argument("--layout", default="vidrec", help="of the store, default vidrec")
+    new.add_argument("--out", required=True, help="new folder")
+    new.add_argument("--unpack", action="store_true", help="loose files again, byte for byte")
+    new.add_argument("--megabytes", type=int, default=256, help="of a file, default 256")
 
     new = verb("index", index, "index of frames and flow that another tool extracted")
     new.add_argument("--data", required=True, help="folder of the set")
@@ -210,7 +283,7 @@ def _parser():
     new.add_argument("--top", type=int, default=5)
 
     new = verb("demo", demo, "the main job on the embedded data set", config="demo")
-    new.add_argument("--workers", type=int, help="processes, default one a core")
+    new.add_argument("--workers", type=int, help=workers)
     return parser
 
 

@@ -36,9 +36,9 @@ class Model(_Section):
 
 
 class Flow(_Section):
-    """How flow is extracted."""
+    """How flow is extracted; see `vidrec.extraction.engines.FlowSettings`."""
 
-    engine: str = "opencv"
+    engine: Literal["fast", "opencv", "dis", "farneback"] = "fast"
     bound: float = Field(FLOW_BOUND, gt=0)
     quantize: Literal["bound", "minmax"] = "bound"
 

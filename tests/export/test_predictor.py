@@ -11,8 +11,8 @@ from vidrec.clip import ClipSpec
 from vidrec.datasets import synthetic
 from vidrec.export.predictor import Predictor
 from vidrec.export.savedmodel import export_savedmodel
-from vidrec.extraction.flow import extract_flow
-from vidrec.extraction.frames import VideoError, extract_frames
+from vidrec.extraction.batch import extract_flow, extract_frames
+from vidrec.extraction.video import VideoError
 from vidrec.models import multiseg_xception
 from vidrec.pipeline.dataset import ClipSource, evaluation_clips
 from vidrec.store import Store
@@ -30,7 +30,7 @@ def model():
 def folder(model, tmp_path_factory):
     facts = {
         "clip": dataclasses.asdict(CLIP),
-        "flow": {"engine": "opencv", "bound": 20.0, "quantize": "bound"},
+        "flow": {"engine": "fast", "bound": 20.0, "quantize": "bound"},
         "short_side": 75,
         "short_video": "error",
     }
@@ -49,8 +49,8 @@ def video(tmp_path_factory):
 
 def test_prediction_equals_extraction_pipeline_and_keras(model, folder, video, tmp_path):
     table = pd.DataFrame([{"video_id": "one/v", "label": "one", "group": "", "path": str(video)}])
-    extract_frames(table, Store(tmp_path), workers=1)
-    index = extract_flow(Store(tmp_path), workers=1)
+    extract_frames(table, Store(tmp_path), workers=0)
+    index = extract_flow(Store(tmp_path), workers=0)
     source = ClipSource(store=Store(tmp_path), table=index, classes=CLASSES, clip=CLIP)
     clip, _ = next(iter(evaluation_clips(source, batch_size=1, short_side=75)))
     logits = np.asarray(model(clip, training=False))[0]

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from vidrec.datasets import synthetic
-from vidrec.extraction import flow
-from vidrec.extraction.frames import encode_jpeg
+from vidrec.extraction.jpeg import encode_jpeg
 from vidrec.files import new_folder
 from vidrec.store import Row, Store
 
@@ -62,11 +61,3 @@ def put(root, clips):
 def pair():
     image = texture(0)
     return moved(image, 0, 0), moved(image, 3, 2)
-
-
-@pytest.fixture
-def fresh_tvl1():
-    """A TV-L1 that a test may change or take away."""
-    flow._tvl1.cache_clear()
-    yield flow._tvl1
-    flow._tvl1.cache_clear()

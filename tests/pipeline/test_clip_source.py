@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from vidrec.clip import ClipSpec
+from vidrec.extraction.scan import scan
 from vidrec.pipeline.dataset import ClipSource, evaluation_clips
 from vidrec.store import Store
 
@@ -78,7 +79,7 @@ def test_sets_extracted_by_others_are_read(
     expected = moments(read_all(source_of(store, classes))[0])
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
-    scanned = foreign.scan(store.index().video_id)
+    scanned = scan(foreign, store.index().video_id)
     assert [row.n_flow for row in scanned] == store.index().n_flow.tolist()
 
 

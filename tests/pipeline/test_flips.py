@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from vidrec.clip import ClipSpec, encode_flow
-from vidrec.extraction.flow import compute_flow
+from vidrec.extraction.engines import compute_flow
 from vidrec.pipeline import augmentation
 
 FLIPS = {"lr": augmentation.flip_left_right, "ud": augmentation.flip_up_down}

@@ -2,6 +2,7 @@
 
 import json
 
+from vidrec.extraction.engines import FlowSettings
 from vidrec.pipeline import dataset
 from vidrec.pipeline.augmentation import Augmentation
 from vidrec.store import Store
@@ -36,18 +37,18 @@ def clip_source(experiment, videos, classes, clip):
 
 def _check_flow(experiment, videos):
     """One kind of flow, and the one that an exported model will compute for itself."""
-    wanted = experiment.data.flow
+    wanted = FlowSettings(**experiment.data.flow.model_dump())
     kinds = videos[["flow_algorithm", "flow_parameters"]].drop_duplicates().to_numpy().tolist()
     for algorithm, parameters in kinds:
         if algorithm.startswith("unknown") or not parameters:
             continue  # extracted by another tool, or not at all, which ClipSource tells
         found = json.loads(parameters)
-        found = {"engine": algorithm, "bound": found["bound"], "quantize": found["quantize"]}
-        if found != wanted.model_dump():
+        found = FlowSettings(engine=algorithm, bound=found["bound"], quantize=found["quantize"])
+        if found != wanted and found != wanted.available():
             raise ValueError(
-                f"The flow in {experiment.data.root} must be what data.flow says: "
-                f"{wanted.model_dump()}. Received: {found}. Run `vidrec extract-flow --config` "
-                "with this experiment, or correct data.flow."
+                f"The flow in {experiment.data.root} must be what data.flow says: {wanted}. "
+                f"Received: {found}. Run `vidrec extract-flow --config` with this experiment, or "
+                "correct data.flow."
             )
     if len(kinds) > 1:
         raise ValueError(

@@ -81,7 +81,7 @@ def _score_draws(experiment, stream, out, test_videos, classes, folder):
     clip = experiment.clip_spec(config.STREAMS[stream])
     source = clips.clip_source(experiment, test_videos, classes, clip)
     hashes = {
-        "index_sha256": sha256(source.store.index_path),
+        "index_sha256": source.store.fingerprint(),
         "weights_sha256": sha256(trained.run / WEIGHTS),
     }
     video_ids, forward = list(test_videos.video_id), scores.inference(trained.model)

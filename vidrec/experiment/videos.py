@@ -3,8 +3,11 @@
 import dataclasses
 
 from vidrec.datasets import folder, splits, synthetic, ucf101
-from vidrec.extraction import flow, frames
-from vidrec.extraction.pool import progress_bar
+from vidrec.extraction import batch, pool
+from vidrec.extraction.engines import FlowSettings
+from vidrec.extraction.forecast import forecast
+from vidrec.extraction.progress import progress_bar
+from vidrec.extraction.scan import scan
 from vidrec.store import Store
 
 
@@ -45,14 +48,36 @@ def find_videos(videos, experiment=None):
     return ucf101.videos(videos) if official else folder.videos(videos)
 
 
-def extract_frames(videos, store, *, experiment=None, workers=None):
-    """Frames of all videos of a folder into a Store; returns the index of those videos."""
-    return frames.extract_frames(find_videos(videos, experiment), store, workers=workers)
+def extract_frames(videos, store, *, experiment=None, **how):
+    """Frames of all videos of a folder into a Store; returns the index of those videos.
+
+    `how`: see `vidrec.extraction.batch.work`.
+    """
+    return batch.extract_frames(find_videos(videos, experiment), store, **how)
 
 
-def extract_flow(store, settings, *, workers=None):
-    """Flow of all frames in a Store; `settings`: config.Flow. Returns the index."""
-    return flow.extract_flow(store, workers=workers, **settings.model_dump())
+def extract_flow(store, settings, *, videos=None, experiment=None, **how):
+    """Flow of all frames in a Store; returns the index.
+
+    With a folder of videos, of these: those that have no frames get both in one pass.
+    `settings`: config.Flow; `how`: see `vidrec.extraction.batch.work`.
+    """
+    table = None if videos is None else find_videos(videos, experiment)
+    return batch.extract_flow(store, FlowSettings(**settings.model_dump()), table=table, **how)
+
+
+def plan(videos, store, settings=None, *, experiment=None, workers=None):
+    """A line for people on what `extract_frames`, or with `settings` `extract_flow`, would take.
+
+    `videos` may be None with `settings`. Nothing is written.
+    """
+    table = None if videos is None else find_videos(videos, experiment)
+    if settings is None:
+        jobs = batch.frame_jobs(table, store)
+    else:
+        settings = FlowSettings(**settings.model_dump()).available()
+        jobs = batch.flow_jobs(store, settings, table)
+    return forecast(jobs).text(store.root, pool.count(workers))
 
 
 def index_store(root, layout, *, videos=None):
@@ -60,23 +85,24 @@ def index_store(root, layout, *, videos=None):
 
     Args:
         root: path of the set.
-        layout: a name from `vidrec.store.LAYOUTS`.
+        layout: a name from `vidrec.layouts.LAYOUTS`.
         videos: folder of class folders that the set was made from, or None. Layouts without class
             folders need it: their own files do not tell the class.
 
     Raises:
         FileNotFoundError: if no image is found.
         FileExistsError: if the set is a store that vidrec extracted.
-        ValueError: if the classes are not known.
+        RuntimeError: if another process is writing the index.
+        ValueError: if the classes are not known, or the images are packed.
     """
     store = Store(root, layout)
-    if layout == "vidrec" and store.index_path.exists():
+    if layout == "vidrec" and store.rows():
         raise FileExistsError(
             f"{store.index_path} is there already, with what extraction knows of each video. "
             "Remove it first if it must be made anew from the files."
         )
     known = {} if videos is None else {v.video_id: v for v in folder.videos(videos).itertuples()}
-    found = store.scan(sorted(known) or None)
+    found = scan(store, sorted(known) or None)
     if not all(row.label for row in found):
         raise ValueError(
             f"The files of layout {layout!r} do not tell the classes. Pass --videos, the folder of "
@@ -86,8 +112,10 @@ def index_store(root, layout, *, videos=None):
         row.group = folder.group_of(row.video_id)
         if row.video_id in known:
             row.source = known[row.video_id].path
-        store.append(row)
-    return store.compact(without=store.rows().keys() - {row.video_id for row in found})
+    with store.writing():
+        for row in found:
+            store.append(row)
+        return store.compact(without=store.rows().keys() - {row.video_id for row in found})
 
 
 def problems(index):

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from vidrec.clip import ClipSpec, encode_flow
+from vidrec.clip import ClipSpec
 from vidrec.export.savedmodel import CLASSES, FACTS
-from vidrec.extraction.flow import compute_flow
-from vidrec.extraction.frames import (
+from vidrec.extraction.engines import FlowSettings
+from vidrec.extraction.jpeg import decode_gray, encode_jpeg
+from vidrec.extraction.video import (
     COUNT_TOLERANCE,
     VideoError,
-    encode_jpeg,
     promised_frames,
     read_frames,
 )
@@ -58,7 +58,7 @@ class Predictor:
         self.classes = tuple((folder / "assets" / CLASSES).read_text().splitlines())
         facts = json.loads((folder / "assets" / FACTS).read_text())
         self.clip = ClipSpec(**facts["clip"])
-        self.flow = facts["flow"]
+        self.flow = facts["flow"] and FlowSettings(**facts["flow"])
         self.short_side = facts["short_side"]
         self.pad = facts["short_video"] == "pad"
         self._model = tf.saved_model.load(str(folder))
@@ -77,7 +77,7 @@ class Predictor:
             Prediction.
 
         Raises:
-            vidrec.extraction.frames.VideoError: if the file cannot be read or is too short.
+            vidrec.extraction.video.VideoError: if the file cannot be read or is too short.
         """
         jpegs = [encode_jpeg(frame) for frame in read_frames(path)]  # decoded, they fill memory
         promised, _ = promised_frames(path)
@@ -97,7 +97,7 @@ class Predictor:
         images = {}
         if "rgb" in self.clip.modalities:
             numbers = sampling.frame_indices(chosen, self.clip, len(jpegs)).numpy()
-            images["rgb"] = np.stack([_decode(jpegs[i], cv2.IMREAD_COLOR_RGB) for i in numbers])
+            images["rgb"] = np.stack([_decode_rgb(jpegs[i]) for i in numbers])
         if "flow" in self.clip.modalities:
             pairs = sampling.flow_indices(chosen, self.clip, len(jpegs)).numpy()
             images["flow"] = self._flow_stacks(jpegs, pairs)
@@ -113,17 +113,15 @@ class Predictor:
 
     def _flow_stacks(self, jpegs, pairs):
         """uint8 (T, H, W, 2L); each pair that occurs is computed once."""
-        codes = {}
+        codes, settings = {}, self.flow.available()
         for i in np.unique(pairs):
-            grays = [_decode(jpegs[j], cv2.IMREAD_GRAYSCALE) for j in (i, i + 1)]
-            flow = compute_flow(*grays, engine=self.flow["engine"])
-            pair = encode_flow(flow, bound=self.flow["bound"], quantize=self.flow["quantize"])
+            pair = settings.codes(*(decode_gray(jpegs[j]) for j in (i, i + 1)))
             stored = [encode_jpeg(np.ascontiguousarray(pair[..., k])) for k in (0, 1)]
-            codes[i] = [_decode(jpeg, cv2.IMREAD_GRAYSCALE) for jpeg in stored]
+            codes[i] = [decode_gray(jpeg) for jpeg in stored]
         return np.stack(
             [np.stack([image for i in stack for image in codes[i]], axis=-1) for stack in pairs]
         )
 
 
-def _decode(jpeg, mode):
-    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), mode)
+def _decode_rgb(jpeg):
+    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)

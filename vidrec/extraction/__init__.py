@@ -1,1 +1,1 @@
-"""From video files to a store of JPG frames and flow. TensorFlow is never loaded here."""
+"""From video files to a store of JPG frames and flow. TensorFlow is loaded by packs alone."""

@@ -1,96 +1,223 @@
-"""Many videos over several processes, with progress and time left."""
+"""Many videos over many processes, where a job that kills its process costs only itself."""
 
+import contextlib
+import dataclasses
+import faulthandler
+import functools
+import math
 import multiprocessing
 import os
+import signal
+import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-PLAIN_STEPS = 10  # lines that a log file gets instead of a moving bar
+@dataclasses.dataclass(frozen=True)
+class Lost:
+    """What comes instead of a result; `reason` is for people."""
+
+    reason: str
 
 
-def run(function, jobs, *, workers=None, title):
-    """Yields `function(*job)` for each job, in the order in which they end.
+def count(workers):
+    """How many processes work at once: `workers`, or one a core for None, or this one for 0."""
+    if workers is not None:
+        return max(workers, 1)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def run(function, jobs, *, workers=None, time_limit=None, scheduler=None):
+    """Yields (job, outcome) as jobs end; an outcome is `function(*job)` or a Lost.
+
+    A job whose process dies, or that takes longer than its limit, is tried once more when all
+    others are through: in a fresh process, with nothing beside it. If that fails too, its outcome
+    is Lost. No other job is disturbed. When the generator is closed, or an error or ctrl-C goes
+    through it, its processes are killed at once; they also end if this process is killed.
 
     Args:
         function: a function that a new process can import.
-        jobs: list of argument tuples.
-        workers: int >= 1 or None, processes; None for one a core.
-        title: str, what the progress bar says.
+        jobs: iterable of argument tuples. The next is taken only when a worker is free to begin it.
+        workers: int >= 1, processes; None for one a core; 0 for none: everything is done here, one
+            after the other, with no protection and no limit.
+        time_limit: function of a job to seconds > 0 or None, or None.
+        scheduler: None, or "tcp://host:port" of a dask scheduler, whose workers then do the jobs,
+            at most `workers` at a time. Start them with one thread each (a job out of time ends the
+            process) and a nanny. A death there is one that dask has given up on, after
+            `distributed.scheduler.allowed-failures` (3) repeats. What runs there is never killed.
 
     Raises:
-        ValueError: if `workers` is less than 1.
-        RuntimeError: if a process dies. Results that were yielded before stand.
+        ValueError: if `workers` is negative, or 0 with a scheduler.
+        ImportError: if there is a scheduler and dask.distributed is not installed.
+        ConnectionError: if no scheduler answers, or it has no workers.
+        RuntimeError: if a new process dies before it can begin.
+        Exception: what `function` raises; what it foresees it should return.
     """
-    workers = os.cpu_count() if workers is None else workers
-    if workers < 1:
-        raise ValueError(f"`workers` must be at least 1. Received: workers={workers}")
-    with progress_bar(title, len(jobs)) as advance:
-        if workers == 1 or len(jobs) < 2:
-            for job in jobs:
-                yield function(*job)
-                advance()
-            return
-        # Spawned, not forked: a fork of a process that has TensorFlow's threads can hang.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-            futures = [pool.submit(function, *job) for job in jobs]
-            try:
-                for future in as_completed(futures):
-                    yield future.result()
-                    advance()
-            except BrokenProcessPool as error:
-                raise RuntimeError(
-                    f"A worker process died while extracting {title} (killed for memory, or by a "
-                    "damaged file). What was done is kept: run the same command again to go on, "
-                    "with --workers 1 to see which video it is."
-                ) from error
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+    lowest = 0 if scheduler is None else 1
+    if workers is not None and workers < lowest:
+        raise ValueError(f"`workers` must be at least {lowest}. Received: workers={workers}")
+    if workers == 0:
+        yield from ((job, function(*job)) for job in jobs)
+        return
+    local = contextlib.nullcontext([_LocalSlot() for _ in range(count(workers))])
+    suspects = []
+    with local if scheduler is None else _cluster(scheduler, workers) as slots:
+        for job, outcome in _once(function, jobs, time_limit, slots):
+            if isinstance(outcome, Lost):
+                suspects.append((job, outcome.reason))
+            else:
+                yield job, outcome
+        for suspect, first in suspects:
+            for job, outcome in _once(function, [suspect], time_limit, slots[:1]):
+                if isinstance(outcome, Lost):
+                    both = "twice" if outcome.reason == first else f"and then {outcome.reason}"
+                    outcome = Lost(f"{first} {both}")
+                yield job, outcome
 
 
-class progress_bar:
-    """Context manager that yields `advance()`: a moving bar on a terminal, a few lines in a log."""
+def _once(function, jobs, time_limit, slots):
+    """Yields (job, outcome), Lost at the first death; a slot takes a job and says how it died."""
+    jobs, running = iter(jobs), {}
 
-    def __init__(self, title, total):
-        self.title, self.total, self.done = title, total, 0
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description:>12}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            speed_estimate_period=600,  # a long video may take minutes
-            disable=not self.console.is_terminal,
-        )
+    def begin(slot):
+        if (job := next(jobs, None)) is not None:
+            limit = None if time_limit is None else time_limit(job)
+            future = slot.submit(_call, function, job, limit)
+            running[future] = slot, job, limit or math.inf, time.monotonic()
 
-    def __enter__(self):
-        self.bar.start()
-        self.began = time.monotonic()
-        self.task = self.bar.add_task(self.title, total=self.total)
-        return self.advance
+    try:
+        for slot in slots:
+            begin(slot)
+        while running:
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            while done:
+                slot, job, limit, began = running.pop(future := done.pop())
+                try:
+                    outcome = future.result()
+                except slot.death as error:
+                    outcome = Lost(slot.bury(error, limit, time.monotonic() - began))
+                del future  # dask does a job again if its worker is lost and its future is not
+                yield job, outcome  # first: what is done is noted before more is begun
+                begin(slot)
+    finally:
+        for slot in slots:
+            slot.kill()
 
-    def __exit__(self, *_):
-        self.bar.stop()
 
-    def advance(self):
-        self.done += 1
-        self.bar.advance(self.task)
-        step = max(1, self.total // PLAIN_STEPS)
-        if not self.console.is_terminal and (self.done % step == 0 or self.done == self.total):
-            left = (time.monotonic() - self.began) / self.done * (self.total - self.done)
-            text = f"{self.title:>12}: {self.done} of {self.total}"
-            self.console.print(f"{text}, about {left:.0f} s left" if left else text)
+def _call(function, job, limit):
+    """In a worker: `function(*job)`, or the end of this process after `limit` seconds."""
+    if limit is None:
+        return function(*job)
+    with open(os.devnull, "w") as nowhere:  # the Lost says what there is to say
+        # A thread in C: it also ends code that hangs in C with the interpreter's lock held.
+        faulthandler.dump_traceback_later(limit, exit=True, file=nowhere)
+        try:
+            return function(*job)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+@contextlib.contextmanager
+def _cluster(scheduler, workers, patience=10):
+    """Yields one slot for each thread of the dask workers, or for as many as `workers`."""
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise ImportError("A scheduler needs dask: pip install 'vidrec[cluster]'") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            client = Client(scheduler, timeout=patience, set_as_default=False)
+            stack.enter_context(client).wait_for_workers(1, timeout=patience)
+        except (OSError, ValueError) as error:
+            raise ConnectionError(
+                f"No dask scheduler with workers answers at {scheduler}: {error}. Start them with "
+                f"`dask scheduler` and, for each core, `dask worker {scheduler} --nthreads 1`."
+            ) from error
+        threads, submit = sum(client.nthreads().values()), client.get_executor(pure=False).submit
+        yield [_ClusterSlot(submit, KilledWorker) for _ in range(min(workers or threads, threads))]
+
+
+class _ClusterSlot:
+    """One thread's worth of a dask cluster, which picks the worker and replaces dead ones."""
+
+    def __init__(self, submit, death):
+        self.hand_in, self.death = submit, death
+
+    def submit(self, *call):
+        return self.hand_in(_settled, *call)
+
+    def bury(self, error, limit, seconds):
+        late = seconds >= limit * (error.allowed_failures + 1)
+        return f"took longer than {limit:g} s" if late else "its dask worker died"
+
+    def kill(self):
+        """Nothing: dask drops what is left when the client is closed."""
+
+
+def _settled(function, *args):
+    """In a dask worker: `function(*args)`, but nothing in its first second."""
+    _settle()
+    return function(*args)
+
+
+@functools.cache  # a process does it once
+def _settle():
+    time.sleep(1)  # dask (2026.8) never replaces a worker that dies before its nanny knew it
+
+
+class _LocalSlot:
+    """A process, a new one after a death: in one pool for all, a death would take every job."""
+
+    death, executor = BrokenProcessPool, None
+
+    def submit(self, *call):
+        with contextlib.suppress(BrokenProcessPool):  # it has died at rest
+            if self.executor is not None:
+                return self.executor.submit(*call)
+        self.context = _Spawn()
+        self.executor = ProcessPoolExecutor(1, mp_context=self.context, initializer=_initialize)
+        # A worker inherits this: ctrl-C in the middle of its imports would show their traceback.
+        mask = getattr(signal, "pthread_sigmask", lambda *_: ())  # not on Windows
+        before = mask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self.first = self.executor.submit(callable, call[1])  # can it be imported there?
+        finally:
+            mask(signal.SIG_SETMASK, before)
+        return self.executor.submit(*call)
+
+    def bury(self, error, limit, seconds):
+        self.kill()
+        code = self.context.process.exitcode
+        how = f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"
+        if self.first.exception() is not None:
+            raise RuntimeError(
+                f"A new worker process died at once ({how}; see above). Do a script's work under "
+                "`if __name__ == '__main__':`, keep functions in modules, or try with workers=0."
+            ) from error
+        late = code == 1 and seconds >= limit  # 1 is faulthandler's
+        return f"took longer than {limit:g} s" if late else f"its worker process died ({how})"
+
+    def kill(self):
+        if self.executor is not None:
+            if self.context.process is not None and self.context.process.is_alive():
+                self.context.process.kill()
+            self.executor.shutdown()  # waits for the end
+            self.executor = None
+
+
+class _Spawn(type(multiprocessing.get_context("spawn"))):
+    """Keeps the process that it starts. Spawned: a fork of TensorFlow's threads can hang."""
+
+    process = None
+
+    def Process(self, *args, **kwargs):
+        self.process = super().Process(*args, **kwargs)
+        return self.process
+
+
+def _initialize():
+    """In a new worker: ctrl-C is the parent's to handle, and without a parent it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: parent.join() or os._exit(1), daemon=True).start()

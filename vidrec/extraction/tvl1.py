@@ -81,7 +81,7 @@ class TVL1:
             level.start(coarser)
             level.solve(*images)
             coarser = level
-        return np.dstack([coarser.u, coarser.v])
+        return np.dstack(coarser.flow)
 
 
 class _Level:
@@ -89,52 +89,51 @@ class _Level:
 
     def __init__(self, shape):
         h, w = self.shape = shape
-        self._planes = np.zeros((10, (h + 2) * w), np.float32)  # u, v, four dual ones, the data
-        self.u, self.v, *_ = (p[w : (h + 1) * w].reshape(shape) for p in self._planes)
-        self._data = [p[w : (h + 1) * w].reshape(shape) for p in self._planes[6:]]
+        self._planes = np.zeros((10, (h + 2) * w), np.float32)
+        images = [plane[w : (h + 1) * w].reshape(shape) for plane in self._planes]
+        self.flow, self._duals, self._data = images[:2], images[2:6], images[6:]
         self._column, self._row = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)
-        self._maps = np.empty((2, h, w), np.float32)
-        self._gradient = np.empty((2, h, w), np.float32)
-        self._warped = np.empty((h, w), np.float32)
+        self._maps, self._gradient = np.empty((2, 2, h, w), np.float32)
+        self._warped = np.empty(shape, np.float32)
         self._scratch = np.empty(_STRIP, np.float32)
-        last = np.arange(_STRIP + w) % w == w - 1
-        self._inside = (~last).astype(np.float32)
+        self._inside = (np.arange(_STRIP + w) % w != w - 1).astype(np.float32)
         self._limit = np.float32(PARAMETERS["epsilon"] ** 2 * h * w)
 
     def start(self, coarser):
-        """The solution of the coarser level, enlarged, or zero."""
-        size = self.shape[::-1]
-        for mine, theirs in (("u", "u"), ("v", "v")):
-            plane = getattr(self, mine)
-            if coarser is None:
-                plane[:] = 0
-            else:
-                cv2.resize(getattr(coarser, theirs), size, dst=plane)
-                plane *= np.float32(1 / PARAMETERS["scale_step"])
+        """The solution of the coarser level, enlarged; zero for None."""
+        for i, component in enumerate(self.flow):
+            component[:] = 0
+            if coarser is not None:
+                cv2.resize(coarser.flow[i], self.shape[::-1], dst=component)
+                component *= np.float32(1 / PARAMETERS["scale_step"])
 
     def solve(self, first, second):
-        """Refines u and v; float32 (h, w) images, 0 to 255."""
-        h, w = self.shape
-        planes, u, v = self._planes, self.u, self.v
+        """Refines the flow; float32 (h, w) images, 0 to 255."""
+        u, v = self.flow
         gx, gy, rho, norm = self._data
-        planes[2:6] = 0
+        for dual in self._duals:
+            dual[:] = 0
         _gradients(second, *self._gradient)
+        images, warped = (second, *self._gradient), (self._warped, gx, gy)
         for _ in range(PARAMETERS["warps"]):
             np.add(u, self._column, out=self._maps[0])
             np.add(v, self._row[:, None], out=self._maps[1])
-            for image, warped in zip(
-                (second, *self._gradient), (self._warped, gx, gy), strict=True
-            ):
-                cv2.remap(image, *self._maps, cv2.INTER_CUBIC, dst=warped)
+            for image, result in zip(images, warped, strict=True):
+                cv2.remap(image, *self._maps, cv2.INTER_CUBIC, dst=result)
             _data_term(first, self._warped, gx, gy, u, v, rho, norm)
             error = _LARGE
             for _ in range(PARAMETERS["outer"]):
                 if not error > self._limit:
                     break
-                cv2.medianBlur(u, PARAMETERS["median"], dst=u)
-                cv2.medianBlur(v, PARAMETERS["median"], dst=v)
+                for component in self.flow:
+                    cv2.medianBlur(component, PARAMETERS["median"], dst=component)
                 error = _iterate(
-                    *planes, self._scratch, self._inside, h, w, self._limit, PARAMETERS["inner"]
+                    *self._planes,
+                    self._scratch,
+                    self._inside,
+                    *self.shape,
+                    self._limit,
+                    PARAMETERS["inner"],
                 )
 
 

@@ -11,11 +11,13 @@ import warnings
 import numpy as np
 import tensorflow as tf
 
-from vidrec.pipeline import augmentation, decoding, sampling
+from vidrec.layouts import PACKED
+from vidrec.pipeline import augmentation, sampling
+from vidrec.pipeline.loose import LooseImages
+from vidrec.pipeline.packed import PackedImages, locate
 
 SHUFFLE_ORDERS = ("shuffle_first", "repeat_first")
 SHORT_VIDEOS = ("error", "pad")
-_PER_KIND = ("frame", "flow_x", "flow_y")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class ClipSource:
     """The videos that clips are made of.
 
     Attributes:
-        store: Store.
+        store: Store, of loose files or packed.
         table: DataFrame with video_id, label, n_frames and n_flow; its order is kept.
         classes: sequence of str; the integer label is the position in it.
         clip: ClipSpec.
@@ -35,7 +37,8 @@ class ClipSource:
 
     Raises:
         ValueError: naming the videos whose label is not in `classes`, whose flow does not count
-            n_frames - 1, or which are too short; if there is none, or `timing` does not fit `clip`.
+            n_frames - 1, which are too short, or whose images a pack lacks; if there is none, or
+            `timing` does not fit `clip`.
     """
 
     store: object
@@ -44,6 +47,7 @@ class ClipSource:
     clip: object
     short_video: str = "error"
     timing: object = None
+    _places: object = dataclasses.field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -74,24 +78,27 @@ class ClipSource:
                 f"{self.clip.segments} segments, so their images repeat. {_listed(few)}",
                 stacklevel=3,
             )
+        if self.store.layout == PACKED:
+            places = locate(self.store.root, table, self.clip.modalities)
+            object.__setattr__(self, "_places", places)
 
     def __len__(self):
         return len(self.table)
 
     def tensors(self):
-        """What the pipeline looks up by video number: labels, lengths, path prefixes."""
+        """What the pipeline looks up by video number: ids, labels, lengths."""
         labels = {name: i for i, name in enumerate(self.classes)}
-        prefixes = {
-            kind: [
-                str(self.store.root / self.store.names.parts(kind, video_id)[0])
-                for video_id in self.table.video_id
-            ]
-            for kind in _PER_KIND
-        }
         return {
+            "video_id": tf.constant(list(self.table.video_id)),
             "label": tf.constant([labels[name] for name in self.table.label], tf.int32),
             "n_frames": tf.constant(np.asarray(self.table.n_frames), tf.int32),
-        } | {kind: tf.constant(values) for kind, values in prefixes.items()}
+        }
+
+    def images(self):
+        """What reads the videos' images: `frames` and `flow`, by video number and indices."""
+        if self._places is not None:
+            return PackedImages(self._places)
+        return LooseImages(self.store, self.table.video_id)
 
 
 def training_clips(
@@ -133,7 +140,7 @@ def training_clips(
     options = augmentation.Augmentation() if options is None else options
     videos, per_epoch = len(source), steps * batch_size
     base = tf.constant([seed, 0], tf.int32)
-    tensors = source.tensors()
+    tensors, images = source.tensors(), source.images()
 
     def video_of(count):
         epoch, place = count // per_epoch, count % per_epoch
@@ -147,7 +154,7 @@ def training_clips(
         key = tf.random.experimental.stateless_fold_in(base + [0, 1], count)
         draw, change = tf.unstack(tf.random.split(key, 2))
         video = video_of(count)
-        clip = _read(source, tensors, video, tf.random.stateless_uniform, draw)
+        clip = _read(source, images, tensors, video, tf.random.stateless_uniform, draw)
         return augmentation.augment(clip, source.clip, options, change), tensors["label"][video]
 
     counts = tf.data.Dataset.range(first_epoch * per_epoch, epochs * per_epoch)
@@ -175,13 +182,13 @@ def evaluation_clips(source, *, batch_size, sampling_mode="centre", seed=0, shor
             "`sampling_mode` must be 'centre' or 'random'. "
             f"Received: sampling_mode={sampling_mode!r}"
         )
-    tensors = source.tensors()
+    tensors, images = source.tensors(), source.images()
     base = tf.constant([seed, 2], tf.int32)
     uniform = tf.random.stateless_uniform if sampling_mode == "random" else None
 
     def example(video):
         key = tf.random.experimental.stateless_fold_in(base, video)
-        clip = _read(source, tensors, video, uniform, key)
+        clip = _read(source, images, tensors, video, uniform, key)
         view = augmentation.centre_crop(clip, source.clip.size, short_side=short_side)
         return view, tensors["label"][video]
 
@@ -203,7 +210,7 @@ def steps_per_epoch(source, batch_size):
     return len(source) // batch_size
 
 
-def _read(source, tensors, video, uniform, key):
+def _read(source, images, tensors, video, uniform, key):
     """Chooses the images of a clip, then reads those. `uniform` None means the centre."""
     clip, n_frames = source.clip, tensors["n_frames"][video]
     starts = tf.maximum(sampling.count_starts(n_frames, source.timing), 1)
@@ -212,25 +219,23 @@ def _read(source, tensors, video, uniform, key):
     else:
         chosen = sampling.segment_random(starts, clip.segments, uniform([clip.segments], key))
 
-    def paths(kind, indices):
-        _, digits, suffix = source.store.names.parts(kind, "")
-        return decoding.image_paths(tensors[kind][video], indices + 1, digits, suffix)
-
-    images = {}
+    read = {}
     if "rgb" in clip.modalities:
         frames = sampling.frame_indices(chosen, source.timing, n_frames)
-        images["rgb"] = decoding.read_rgb(paths("frame", tf.ensure_shape(frames, [clip.frames])))
+        read["rgb"] = images.frames(
+            video, tf.reshape(frames, [clip.segments, clip.frames_per_segment])
+        )
     if "flow" in clip.modalities:
         pairs = sampling.flow_indices(chosen, clip, n_frames)
         pairs = tf.ensure_shape(pairs, [clip.frames, clip.flow_length])
-        images["flow"] = decoding.read_flow(paths("flow_x", pairs), paths("flow_y", pairs))
-    if len(images) == 2:
-        sizes = [tf.shape(value)[1:3] for value in images.values()]
+        read["flow"] = images.flow(video, pairs)
+    if len(read) == 2:
+        sizes = [tf.shape(value)[1:3] for value in read.values()]
         tf.debugging.Assert(
             tf.reduce_all(sizes[0] == sizes[1]),
-            ["rgb and flow must have one size. Received:", *sizes, tensors["frame"][video]],
+            ["rgb and flow must have one size. Received:", *sizes, tensors["video_id"][video]],
         )
-    return images
+    return read
 
 
 def _words(key):

@@ -21,7 +21,7 @@ def read_rgb(paths):
         tf.errors.NotFoundError, tf.errors.InvalidArgumentError: if a file is missing, is no whole
             JPG, or differs in size from the first.
     """
-    return tf.stack([_read_jpeg(path, channels=3) for path in tf.unstack(paths)])
+    return tf.stack([decode(tf.io.read_file(path), channels=3) for path in tf.unstack(paths)])
 
 
 def read_flow(x_paths, y_paths):
@@ -38,7 +38,7 @@ def read_flow(x_paths, y_paths):
     """
     interleaved = tf.reshape(tf.stack([x_paths, y_paths], axis=-1), [x_paths.shape[0], -1])
     stacks = [
-        tf.concat([_read_jpeg(path, channels=1) for path in tf.unstack(row)], axis=-1)
+        tf.concat([decode(tf.io.read_file(path), channels=1) for path in tf.unstack(row)], axis=-1)
         for row in tf.unstack(interleaved)
     ]
     return tf.stack(stacks)
@@ -59,6 +59,6 @@ def image_paths(prefix, numbers, digits, suffix):
     return tf.strings.join([prefix, tf.strings.as_string(numbers, width=digits, fill="0"), suffix])
 
 
-def _read_jpeg(path, channels):
-    data = tf.io.read_file(path)
+def decode(data, channels):
+    """The bytes of a JPG, string scalar, to uint8 (H, W, channels)."""
     return tf.io.decode_jpeg(data, channels=channels, dct_method="INTEGER_ACCURATE")

@@ -1,0 +1,256 @@
+"""Many videos: what is left to do, done by many processes, noted in the index as it is done.
+
+A job is (store, row, settings, decode): the frames of one video from its file if `decode`, and its
+flow unless `settings` is None. Before its images are replaced, the index no longer claims them: so
+it never claims what is not there, whatever ends this process at whatever moment.
+"""
+
+import dataclasses
+import errno
+import os
+from pathlib import Path
+
+from vidrec.extraction import pool
+from vidrec.extraction.engines import FlowSettings
+from vidrec.extraction.flow import extract_video_flow, has_flow
+from vidrec.extraction.forecast import forecast
+from vidrec.extraction.frames import extract_video, has_frames
+from vidrec.extraction.progress import progress_bar
+from vidrec.files import is_full
+from vidrec.store import Row
+
+PATIENCE = 20  # times its forecast a video may take,
+LEAST_PATIENCE = 600  # and at least so many seconds
+INTERRUPTED = "its extraction was interrupted: run the same command again"
+
+
+def frame_jobs(table, store):
+    """Jobs for the videos of a table whose frames the index does not call done.
+
+    Args:
+        table: DataFrame with video_id, label, group and path.
+        store: Store with the layout "vidrec". With a shard, only its part of the videos is done.
+
+    Raises:
+        ValueError: if the store has a layout that vidrec only reads.
+    """
+    _check(store)
+    rows = store.rows()
+    return [
+        (store, _new_row(video), None, True)
+        for video in _part(table, store).itertuples()
+        if not has_frames(store, rows.get(video.video_id), video.path)
+    ]
+
+
+def flow_jobs(store, settings, table=None):
+    """Jobs for the videos that lack the flow of these settings.
+
+    Args:
+        store: as `frame_jobs`.
+        settings: FlowSettings. Flow that was made with other ones is made again.
+        table: None for the videos of the index that have frames, or as `frame_jobs`: those that
+            have none get frames and flow in one pass.
+
+    Raises:
+        FileNotFoundError: if there is neither an index nor a table.
+        ValueError: as `frame_jobs`.
+    """
+    _check(store, table)
+    rows, jobs = store.rows(), []
+    if table is not None:
+        jobs = [(store, row, settings, True) for _, row, _, _ in frame_jobs(table, store)]
+        rows = {video_id: rows[video_id] for video_id in table.video_id if video_id in rows}
+    begun = {row.video_id for _, row, _, _ in jobs}
+    stored = (row for row in rows.values() if row.video_id not in begun and row.n_frames > 1)
+    return jobs + [
+        (store, row, settings, False)
+        for row in stored
+        if _holds(store, row.video_id) and not has_flow(store, row, settings)
+    ]
+
+
+def extract_frames(table, store, **how):
+    """Extracts the frames of every video of a table that the index does not call done.
+
+    Args:
+        table, store: see `frame_jobs`.
+        how: see `work`.
+
+    Returns:
+        The index as a DataFrame, of this table's videos. Rows of videos whose files are gone from
+        among the table's files, removed or moved to another class, are taken out of the index.
+
+    Raises:
+        as `frame_jobs` and `work`.
+    """
+    return _extract("frames", lambda: frame_jobs(table, store), table, store, how)
+
+
+def extract_flow(store, settings=FlowSettings(), *, table=None, **how):
+    """Extracts the flow of every video that lacks it.
+
+    Args:
+        store, settings, table: see `flow_jobs`. For the engine "fast", "opencv" is taken, and this
+            said, where numba is not installed.
+        how: see `work`.
+
+    Returns:
+        The index as a DataFrame; with a table, of its videos, as `extract_frames`.
+
+    Raises:
+        as `flow_jobs` and `work`.
+    """
+    settings = settings.available()
+    return _extract("flow", lambda: flow_jobs(store, settings, table), table, store, how)
+
+
+def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
+    """Does jobs of one store, whose `writing()` the caller holds, and appends their rows.
+
+    A video whose process dies or takes too long, twice, gets a row that says so.
+
+    Args:
+        title: str, for the progress.
+        jobs: see above.
+        workers, scheduler: see `vidrec.extraction.pool.run`.
+        time_limit: s, after which a video is given up; None for 20 times what a sample lets expect,
+            and at least 10 minutes.
+
+    Raises:
+        OSError: if the disk is full. What is done stands.
+    """
+    store = jobs[0][0]
+    plan = forecast(jobs)
+    processes = 1 if scheduler else pool.count(workers)
+    print(f"{title}: {plan.text(store.root, processes)}", flush=True)
+    frames = dict(zip(map(_name, jobs), plan.frames, strict=True))
+    limits = {
+        name: time_limit or max(LEAST_PATIENCE, PATIENCE * seconds)
+        for name, seconds in zip(frames, plan.seconds, strict=True)
+    }
+    done = 0
+    with progress_bar(title, sum(frames.values()), unit="frames") as advance:
+        results = pool.run(
+            _one,
+            _begun(store, jobs),
+            workers=workers,
+            time_limit=lambda job: limits[_name(job)],
+            scheduler=scheduler,
+        )
+        try:
+            for job, outcome in results:
+                store.append(_lost(job, outcome) if isinstance(outcome, pool.Lost) else outcome)
+                advance(frames[_name(job)])
+                done += 1
+        except OSError as error:
+            if is_full(error):
+                raise OSError(
+                    errno.ENOSPC,
+                    f"The disk is full. {done} of {len(jobs)} videos are done and kept. Free some "
+                    f"space and run the same command again. Received: {error.strerror}",
+                    str(store.root),
+                ) from error
+            raise
+        finally:
+            results.close()
+
+
+def _extract(title, find_jobs, table, store, how):
+    _check(store, table)  # before anything is written, a lock included
+    with store.writing():
+        jobs, gone = find_jobs(), _gone(table, store)
+        if gone:
+            print(f"{len(gone)} videos are no longer there and leave the index: {gone[:5]}")
+        if jobs:
+            work(title, jobs, **how)
+        index = store.compact(without=gone) if jobs or gone else store.index()
+    if table is None:
+        return index
+    return index[index.video_id.isin(table.video_id)].reset_index(drop=True)
+
+
+def _one(store, row, settings, decode):
+    """In a worker."""
+    row = dataclasses.replace(row)  # the job's own stays as it is
+    if decode:
+        return extract_video(store, row, settings)
+    return extract_video_flow(store, row, settings)
+
+
+def _begun(store, jobs):
+    """The jobs one after the other, each when its images are no longer claimed by the index."""
+    rows = store.rows()
+    for job in jobs:
+        _, new, _, decode = job
+        old = rows.get(new.video_id)
+        if old is not None and old.n_frames and decode:
+            store.append(_without_images(new))
+        elif old is not None and old.n_flow:
+            store.append(_without_flow(old))
+        yield job
+
+
+def _without_flow(row):
+    return dataclasses.replace(row, n_flow=0, flow_algorithm="", flow_parameters="", flow_sha256="")
+
+
+def _without_images(row):
+    return dataclasses.replace(
+        _without_flow(row),
+        n_frames=0,
+        frames_sha256="",
+        status="failed",
+        message=f"{row.source}: {INTERRUPTED}",
+    )
+
+
+def _lost(job, outcome):
+    _, row, _, decode = job
+    message = f"{row.source if decode else f'flow of {row.video_id}'}: {outcome.reason}"
+    bare = _without_images(row) if decode else _without_flow(row)
+    return dataclasses.replace(bare, status="failed", message=message)
+
+
+def _name(job):
+    return job[1].video_id
+
+
+def _new_row(video):
+    return Row(
+        video_id=video.video_id, label=video.label, group=video.group, source=str(video.path)
+    )
+
+
+def _check(store, table=()):
+    if store.layout != "vidrec":  # in others flow lies among the frames, which would be replaced
+        raise ValueError(
+            "Frames and flow are written in the layout 'vidrec'; the others are for reading sets "
+            f"that other tools extracted. Received: layout={store.layout!r}"
+        )
+    if table is None:
+        store.index()  # says what to do if there is none
+
+
+def _holds(store, video_id):
+    return store.shard is None or store.shard.holds(video_id)
+
+
+def _part(table, store):
+    return table[[_holds(store, video_id) for video_id in table.video_id]]
+
+
+def _gone(table, store):
+    """Ids in the index whose files lay among those of the table, and are there no more."""
+    if table is None or store.shard is not None:
+        return []
+    root = Path(os.path.commonpath([Path(path).parent.parent for path in table.path]))
+    known = set(table.video_id)
+    return [
+        row.video_id
+        for row in store.rows().values()
+        if row.video_id not in known
+        and row.source
+        and root in Path(row.source).parents
+        and not Path(row.source).exists()
+    ]

@@ -1,0 +1,35 @@
+"""Reads the images of clips from loose files."""
+
+import tensorflow as tf
+
+from vidrec.pipeline import decoding
+
+
+class LooseImages:
+    """The images of a table of videos in a store of loose files.
+
+    Args:
+        store: Store.
+        video_ids: sequence of str, the table's order.
+    """
+
+    def __init__(self, store, video_ids):
+        self._endings, self._prefixes = {}, {}
+        for kind in ("frame", "flow_x", "flow_y"):
+            parts = [store.names.parts(kind, video_id) for video_id in video_ids]
+            self._endings[kind] = parts[0][1:]
+            self._prefixes[kind] = tf.constant([str(store.root / prefix) for prefix, *_ in parts])
+
+    def frames(self, video, indices):
+        """uint8 (T, H, W, 3) RGB: frames `indices`, int32 (K, M), of video number `video`."""
+        return decoding.read_rgb(self._paths("frame", video, tf.reshape(indices, [-1])))
+
+    def flow(self, video, indices):
+        """uint8 (T, H, W, 2L): flow pairs `indices`, int32 (T, L), of video number `video`."""
+        return decoding.read_flow(
+            self._paths("flow_x", video, indices), self._paths("flow_y", video, indices)
+        )
+
+    def _paths(self, kind, video, indices):
+        digits, suffix = self._endings[kind]
+        return decoding.image_paths(self._prefixes[kind][video], indices + 1, digits, suffix)
