@@ -22,6 +22,9 @@ def cluster():
 
     options = {
         "distributed.scheduler.allowed-failures": ALLOWED,
+        # LocalCluster gives up a worker that it does not see this long after a death: another
+        # death at that moment is enough. `dask worker` has no such thing.
+        "distributed.deploy.lost-worker-timeout": "1 hour",
         "distributed.logging": {"distributed": "critical"},
     }
     with (

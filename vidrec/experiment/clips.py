@@ -1,5 +1,6 @@
 """An experiment's clips: batches for training, and for evaluation by its protocol."""
 
+import dataclasses
 import json
 
 from vidrec.extraction.engines import FlowSettings
@@ -46,9 +47,9 @@ def _check_flow(experiment, videos):
         found = FlowSettings(engine=algorithm, bound=found["bound"], quantize=found["quantize"])
         if found != wanted and found != wanted.available():
             raise ValueError(
-                f"The flow in {experiment.data.root} must be what data.flow says: {wanted}. "
-                f"Received: {found}. Run `vidrec extract-flow --config` with this experiment, or "
-                "correct data.flow."
+                f"The flow in {experiment.data.root} must be what data.flow says: "
+                f"{dataclasses.asdict(wanted)}. Received: {dataclasses.asdict(found)}. Run `vidrec "
+                "extract-flow --config` with this experiment, or correct data.flow."
             )
     if len(kinds) > 1:
         raise ValueError(

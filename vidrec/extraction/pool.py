@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import faulthandler
-import functools
 import math
 import multiprocessing
 import os
@@ -49,8 +48,7 @@ def run(function, jobs, *, workers=None, time_limit=None, scheduler=None):
 
     Raises:
         ValueError: if `workers` is negative, or 0 with a scheduler.
-        ImportError: if there is a scheduler and dask.distributed is not installed.
-        ConnectionError: if no scheduler answers, or it has no workers.
+        ImportError, ConnectionError: without dask; if no scheduler with workers answers.
         RuntimeError: if a new process dies before it can begin.
         Exception: what `function` raises; what it foresees it should return.
     """
@@ -83,8 +81,7 @@ def _once(function, jobs, time_limit, slots):
     def begin(slot):
         if (job := next(jobs, None)) is not None:
             limit = None if time_limit is None else time_limit(job)
-            future = slot.submit(_call, function, job, limit)
-            running[future] = slot, job, limit or math.inf, time.monotonic()
+            running[slot.submit(_call, function, job, limit)] = slot, job, limit, time.monotonic()
 
     try:
         for slot in slots:
@@ -96,8 +93,8 @@ def _once(function, jobs, time_limit, slots):
                 try:
                     outcome = future.result()
                 except slot.death as error:
-                    outcome = Lost(slot.bury(error, limit, time.monotonic() - began))
-                del future  # dask does a job again if its worker is lost and its future is not
+                    outcome = Lost(slot.bury(error, limit or math.inf, time.monotonic() - began))
+                del future  # while it is there, dask does the job again if its worker is lost
                 yield job, outcome  # first: what is done is noted before more is begun
                 begin(slot)
     finally:
@@ -142,10 +139,7 @@ class _ClusterSlot:
     """One thread's worth of a dask cluster, which picks the worker and replaces dead ones."""
 
     def __init__(self, submit, death):
-        self.hand_in, self.death = submit, death
-
-    def submit(self, *call):
-        return self.hand_in(_settled, *call)
+        self.submit, self.death = submit, death
 
     def bury(self, error, limit, seconds):
         late = seconds >= limit * (error.allowed_failures + 1)
@@ -153,17 +147,6 @@ class _ClusterSlot:
 
     def kill(self):
         """Nothing: dask drops what is left when the client is closed."""
-
-
-def _settled(function, *args):
-    """In a dask worker: `function(*args)`, but nothing in its first second."""
-    _settle()
-    return function(*args)
-
-
-@functools.cache  # a process does it once
-def _settle():
-    time.sleep(1)  # dask (2026.8) never replaces a worker that dies before its nanny knew it
 
 
 class _LocalSlot:
