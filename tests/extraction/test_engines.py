@@ -50,13 +50,16 @@ def test_u_and_v_are_not_swapped(dx, dy):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pair_s_flow_does_not_depend_on_the_pair_before(pair, engine):
-    """One object serves all pairs: nothing may be left in it."""
+    """One object serves all pairs: nothing may be left in it, nor in what the index records."""
     first = compute_flow(*pair, engine=engine)
+    parameters = FlowSettings(engine=engine).parameters()
     other = texture(2)
     compute_flow(moved(other, 5, -4), moved(other, -3, 1), engine=engine)
     compute_flow(*[np.ascontiguousarray(other.T)] * 2, engine=engine)
     compute_flow(pair[1], pair[0], engine=engine)
+    compute_flow(pair[1][:32, :32], pair[0][:32, :32], engine=engine)
     np.testing.assert_array_equal(compute_flow(*pair, engine=engine), first)
+    assert FlowSettings(engine=engine).parameters() == parameters
 
 
 def test_images_that_are_not_gray_uint8_of_one_size(pair):

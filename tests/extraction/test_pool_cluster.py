@@ -7,8 +7,13 @@ import time
 import pytest
 
 from tests.extraction import pool_jobs
+from tests.extraction.test_one_pass import contents
+from vidrec.datasets import ucf101
 from vidrec.extraction import pool
+from vidrec.extraction.batch import extract_flow
+from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.pool import Lost
+from vidrec.store import Store
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -139,3 +144,15 @@ def test_without_dask_it_is_said_what_to_install(monkeypatch):
     text = r"^A scheduler needs dask: pip install 'vidrec\[cluster\]'$"
     with pytest.raises(ImportError, match=text):
         list(pool.run(pool_jobs.whoami, [(1,)], scheduler="tcp://127.0.0.1:1"))
+
+
+def test_flow_by_a_cluster_is_that_of_one_process(cluster, drawn, tmp_path, monkeypatch):
+    """From a relative path, which means another folder where the workers are."""
+    table, settings = ucf101.videos(drawn)[:5], FlowSettings(engine="dis")
+    whole = Store(tmp_path / "whole")
+    extract_flow(whole, settings, table=table, workers=0)
+    monkeypatch.chdir(tmp_path)
+    store = Store("by_cluster")
+    index = extract_flow(store, settings, table=table, scheduler=cluster)
+    assert index.n_flow.tolist() == [39] * 5
+    assert contents(store) == contents(whole)

@@ -121,6 +121,8 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
         OSError: if the disk is full. What is done stands.
     """
     store = jobs[0][0]
+    anywhere = dataclasses.replace(store, root=store.root.absolute())  # a cluster's workers are
+    jobs = [(anywhere, *rest) for _, *rest in jobs]
     plan = forecast(jobs)
     processes = 1 if scheduler else pool.count(workers)
     print(f"{title}: {plan.text(store.root, processes)}", flush=True)

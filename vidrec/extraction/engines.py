@@ -136,9 +136,12 @@ class FlowSettings:
         )
 
 
-@functools.cache
-def _engine(name):
-    """One object a process: it keeps its buffers from pair to pair."""
+@functools.lru_cache(maxsize=4)
+def _engine(name, shape=None):
+    """One object for all images of a size in a process, so that it keeps its buffers.
+
+    Not for all sizes: DIS adapts its parameters to a small image, and keeps them.
+    """
     return ENGINES[name]()
 
 
@@ -165,4 +168,4 @@ def compute_flow(previous, following, *, engine="fast"):
             f"{previous.dtype} {previous.shape} and {following.dtype} {following.shape}"
         )
     pair = np.ascontiguousarray(previous), np.ascontiguousarray(following)
-    return _engine(engine).calc(*pair, None)
+    return _engine(engine, previous.shape).calc(*pair, None)
