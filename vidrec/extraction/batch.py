@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from vidrec.extraction import pool
-from vidrec.extraction.engines import FlowSettings
+from vidrec.extraction.engines import DEFAULT_FLOW
 from vidrec.extraction.flow import extract_video_flow, has_flow
 from vidrec.extraction.forecast import forecast
 from vidrec.extraction.frames import extract_video, has_frames
@@ -87,7 +87,7 @@ def extract_frames(table, store, **how):
     return _extract("frames", lambda: frame_jobs(table, store), table, store, how)
 
 
-def extract_flow(store, settings=FlowSettings(), *, table=None, **how):
+def extract_flow(store, settings=DEFAULT_FLOW, *, table=None, **how):
     """Extracts the flow of every video that lacks it.
 
     Args:

@@ -136,6 +136,9 @@ class FlowSettings:
         )
 
 
+DEFAULT_FLOW = FlowSettings()
+
+
 @functools.lru_cache(maxsize=4)
 def _engine(name, shape=None):
     """One object for all images of a size in a process, so that it keeps its buffers.
