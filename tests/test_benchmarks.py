@@ -29,5 +29,7 @@ def test_flow():
 @pytest.mark.slow
 def test_pack():
     out = run("pack.py", "--clips", "4", "--rounds", "1")
-    rows = r"^(?:read and decode|training clips), (?:rgb|flow), (?:wall|cpu) +[\d.]+ +[\d.]+ +[\d.]+$"
+    rows = (
+        r"^(?:read and decode|training clips), (?:rgb|flow), (?:wall|cpu) +[\d.]+ +[\d.]+ +[\d.]+$"
+    )
     assert len(re.findall(rows, out, re.M)) == 8, out

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from vidrec.files import check_name, inside, is_full, new_file, new_folder, write_atomic
+from vidrec.files import check_name, is_full, new_file, new_folder, write_atomic
 
 
 class Failure(Exception):
@@ -282,30 +282,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("name", "why"), REFUSED.items())
-def test_names_that_would_not_stay_inside(tmp_path, name, why):
+def test_names_that_would_not_stay_inside(name, why):
     text = f"with forward slashes. Received: {name!r}: {why}. Correct or remove it."
-    for refuse in (check_name, lambda name: inside(tmp_path, name)):
-        with pytest.raises(ValueError, match=re.escape(text)):
-            refuse(name)
+    with pytest.raises(ValueError, match=re.escape(text)):
+        check_name(name)
 
 
 @pytest.mark.parametrize(
     "name", ["A/v.avi", "A/./v..w.avi", "...", "A/time: 10:30.avi", "50% off/é ü.avi", "-v", "~/v"]
 )
-def test_names_that_stay_inside(tmp_path, name):
-    assert inside(str(tmp_path), name) == tmp_path / name
-
-
-def test_links_stay_inside(tmp_path):
-    root = tmp_path / "root"
-    (root / "A").mkdir(parents=True)
-    (tmp_path / "root2").mkdir()
-    (root / "in").symlink_to("A")
-    (root / "out").symlink_to("../root2")
-    (root / "round").symlink_to(root / "out")
-    (tmp_path / "link").symlink_to(root)
-    assert inside(tmp_path / "link", "in/v.avi") == tmp_path / "link/in/v.avi"
-    for name in ("out", "out/v.avi", "round/v.avi"):
-        text = re.escape(f"Received: {name!r}: a link that leads out of {root}, to {tmp_path}/")
-        with pytest.raises(ValueError, match=text):
-            inside(tmp_path / "link", name)
+def test_names_that_stay_inside(name):
+    assert check_name(name) is None

@@ -133,7 +133,7 @@ def test_shards_of_another_count_wait_for_the_merge(tmp_path):
     put(Store(tmp_path, shard="3/4"), a=1)
     text = re.escape(
         f"`shard` must be of as many parts as {tmp_path}/index.shard-3-of-4.csv, until that is "
-        "merged. Received: shard='3/5'. Run the same command once without `shard`: it merges them."
+        "merged. Received: shard='3/5'. `vidrec merge` merges them."
     )
     for ask in (
         lambda: put(Store(tmp_path, shard="3/5"), b=2),

@@ -5,7 +5,9 @@ Exit codes: 0 done; 1 done, but some videos are not whole; 2 not done, the messa
 """
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -20,6 +22,8 @@ def main(arguments=None):
     """Runs one verb; returns the exit code."""
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with contextlib.suppress(ValueError):  # a scheduler's "stop" is as good as ctrl-C
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
@@ -53,25 +57,24 @@ def extract_frames(options):
 
 
 def extract_flow(options):
-    from vidrec import config
     from vidrec.experiment import videos
+    from vidrec.extraction.engines import FlowSettings
 
     experiment = _experiment(options, required=False)
     store = _store(options, experiment)
-    settings = experiment.data.flow if experiment else config.Flow()
+    settings = experiment.data.flow.model_dump() if experiment else {}
     changes = {"engine": options.engine, "bound": options.bound}
     changes = {name: value for name, value in changes.items() if value is not None}
-    settings = config.Flow(**(settings.model_dump() | changes))
+    settings = FlowSettings(**(settings | changes))
     source = options.videos
-    if source is None and experiment and not store.rows():  # nothing to go on with
+    if source is None and experiment and Path(experiment.data.videos).is_dir():
         source = experiment.data.videos
     if options.dry_run:
-        plan = videos.plan(source, store, settings, experiment=experiment, workers=options.workers)
-        print(plan)
+        how = {"experiment": experiment, "workers": options.workers}
+        print(videos.plan(source, store, settings, **how))
         return 0
-    index = videos.extract_flow(
-        store, settings, videos=source, experiment=experiment, **_how(options)
-    )
+    how = {"experiment": experiment, **_how(options)}
+    index = videos.extract_flow(store, settings, videos=source, **how)
     print(f"{index.n_flow.sum()} flow pairs of {len(index)} videos in {store.root}")
     return _report(videos.problems(index))
 
@@ -116,6 +119,11 @@ def index(options):
     return _report(videos.problems(table))
 
 
+def merge(options):
+    store = _store(options, None)
+    print(f"{len(store.compact())} videos in {store.index_path}")
+
+
 def train(options):
     from vidrec.experiment.train import train as train_stream
 
@@ -136,7 +144,8 @@ def evaluate(options):
 
     experiment = _experiment(options)
     print(table(score(experiment, options.out)))
-    print(f"Scores, accuracy per class, confusion matrices: {_folder(options, experiment)}")
+    folder = Path(options.out) / experiment.name / "evaluation"
+    print(f"Scores, accuracy per class, confusion matrices: {folder}")
 
 
 def export(options):
@@ -207,10 +216,6 @@ def _report(bad):
     return 1 if len(bad) else 0
 
 
-def _folder(options, experiment):
-    return Path(options.out) / experiment.name / "evaluation"
-
-
 def _parser():
     parser = argparse.ArgumentParser(prog="vidrec", description=vidrec.__doc__)
     parser.add_argument("--version", action="version", version=f"vidrec {vidrec.__version__}")
@@ -267,6 +272,9 @@ def _parser():
     new.add_argument("--data", required=True, help="folder of the set")
     new.add_argument("--layout", required=True, help="tsn, mmaction2, feichtenhofer or vidrec")
     new.add_argument("--videos", help="folder of class folders, where the set itself has none")
+
+    new = verb("merge", merge, "the indices of shards into one")
+    new.add_argument("--data", required=True, help="store that shards were extracted into")
 
     new = verb("train", train, "train one stream through its stages", config="first")
     new.add_argument("--stream", required=True, choices=["spatial", "temporal"])

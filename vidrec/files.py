@@ -15,6 +15,7 @@ import unicodedata
 from pathlib import Path
 
 SEQUENCE = re.compile(r"%[0-9]*d|%[*?\[\]{}]")  # FFmpeg reads images, counted or globbed
+LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<kind>partial|replaced)-[0-9a-f]{8}", re.DOTALL)
 _PROTOCOL = re.compile(r"[A-Za-z][\w+.,-]*:")  # a URL, what FFmpeg takes for one, or a drive: C:
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -28,7 +29,7 @@ def new_file(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _clear(path)
+    clear(path)
     partial = _beside(path, "partial")  # same folder: a rename is atomic
     try:
         with open(partial, "xb") as file:
@@ -60,7 +61,7 @@ def new_folder(path, *, durable=False):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _clear(path)
+    clear(path)
     partial, old = _beside(path, "partial"), _beside(path, "replaced")
     partial.mkdir()
     try:
@@ -96,25 +97,6 @@ def sha256(path):
 def is_full(error):
     """Whether an exception says that the disk, or the user's share of it, is full."""
     return isinstance(error, OSError) and error.errno in _FULL
-
-
-def inside(root, name):
-    """The Path below `root` that a name from a list, a table or an archive stands for.
-
-    Args:
-        root: path of a folder.
-        name: str, a relative path with forward slashes.
-
-    Raises:
-        ValueError: if the name is one of those that `check_name` refuses, or a link on its way
-            leads out of `root`.
-    """
-    check_name(name)
-    path, real = Path(root) / name, Path(os.path.realpath(root))
-    target = Path(os.path.realpath(path))
-    if not target.is_relative_to(real):
-        raise ValueError(_refusal(name, f"a link that leads out of {real}, to {target}"))
-    return path
 
 
 def check_name(name):
@@ -156,14 +138,15 @@ def _beside(path, kind):
     return path.with_name(f".{path.name}.{kind}-{secrets.token_hex(4)}")
 
 
-def _clear(path):
-    """Removes what killed writers of `path` left."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.(partial|replaced)-[0-9a-f]{{8}}", re.DOTALL)
+def clear(path):
+    """Removes what killed writers of `path` left, or puts it back if they had moved it away."""
     for name in os.listdir(path.parent):
-        match = ours.fullmatch(name)
-        if match and match[1] == "replaced":
+        match = LEFTOVER.fullmatch(name)
+        if not match or match["name"] != path.name:
+            continue
+        if match["kind"] == "replaced":
             _settle(path.with_name(name), path)
-        elif match:
+        else:
             _remove(path.with_name(name), path)
 
 

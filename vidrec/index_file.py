@@ -109,6 +109,7 @@ def read(path):
             "vidrec? Remove it to make it anew."
         )
     table = table.assign(**{name: _DEFAULTS[name] for name in lacking})[COLUMNS]
+    table = table.fillna({"fps": _DEFAULTS["fps"]})
     outside = table.video_id[table.video_id.str.contains(r"^/|(?:^|/)\.\.(?:/|$)")]
     if len(outside):
         raise ValueError(

@@ -158,6 +158,20 @@ def table_path(root, kind, number):
     return records_path(root, kind, number).with_suffix(".npz")
 
 
+def check_loose(root):
+    """Refuses a pack where a store of loose files is wanted.
+
+    Raises:
+        ValueError: if there is a pack in the folder `root`.
+    """
+    if (Path(root) / MANIFEST_NAME).exists():
+        raise ValueError(
+            f"A store of loose files is needed here. Received: {root}, which is a pack of TFRecord "
+            "files. Train from it with `data.layout: tfrecord`, or unpack it with `vidrec pack "
+            "--unpack`."
+        )
+
+
 def count(row, kind):
     """How many records of a kind a video has in a pack; `row`: Row of the index."""
     if row.status == "failed":  # its images may have gaps

@@ -97,13 +97,12 @@ class Store:
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with locks.writing(self.index_path, rivals=self._rivals):
-            shards = self._shard_paths()
+            shards = self.shard_paths()
             others = [path for path in shards if self.shard and not self._beside(path)]
             if others:
                 raise ValueError(
                     f"`shard` must be of as many parts as {others[0]}, until that is merged. "
-                    f"Received: shard={str(self.shard)!r}. Run the same command once without "
-                    "`shard`: it merges them."
+                    f"Received: shard={str(self.shard)!r}. `vidrec merge` merges them."
                 )
             if shards and not self.shard:
                 self._merge()
@@ -120,7 +119,8 @@ class Store:
         """Whether a shard's index may be written while this store's is."""
         return Shard.of_index(path.name).count == self.shard.count
 
-    def _shard_paths(self):
+    def shard_paths(self):
+        """Paths of the shards' indices that are there, not merged yet."""
         names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
         return [self.root / name for name in names if Shard.of_index(name)]
 
@@ -152,7 +152,7 @@ class Store:
 
     def _read(self):
         # Shards first: what a merge takes from them in the meantime is then in index.csv.
-        shards = [index_file.read(path) for path in self._shard_paths()]
+        shards = [index_file.read(path) for path in self.shard_paths()]
         return index_file.merge([index_file.read(self.root / INDEX_NAME), *shards])
 
     def rows(self):
@@ -188,7 +188,7 @@ class Store:
         return self.index()
 
     def _merge(self, without=()):
-        table, shards = self._read(), self._shard_paths()
+        table, shards = self._read(), self.shard_paths()
         if table is not None:
             self._write(table, without)
             flush(self.root)

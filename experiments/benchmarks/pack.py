@@ -71,7 +71,7 @@ def clips_of(store, clip, count, *, augmented):
         key = tf.random.experimental.stateless_fold_in(tf.constant([1, 2]), number)
         video = tf.cast(number % len(table), tf.int32)
         draw = tf.random.stateless_uniform
-        found = dataset._read(source, images, tensors, video, draw, key)
+        found = dataset.read_clip(source, images, tensors, video, draw, key)
         return {name: value[:, ::8, ::8] for name, value in found.items()}
 
     count = count // batch * batch

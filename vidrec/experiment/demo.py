@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from vidrec.experiment import videos
+from vidrec.extraction.engines import FlowSettings
 from vidrec.store import Store
 
 
@@ -30,7 +31,7 @@ def run(experiment, out, *, config_path="", workers=None):
     index = videos.extract_frames(data.videos, store, experiment=experiment, workers=workers)
     _refuse(videos.problems(index))
     _say(3, "flow", f"TV-L1 of each pair of frames, into {data.root}/flow")
-    index = videos.extract_flow(store, data.flow, workers=workers)
+    index = videos.extract_flow(store, FlowSettings(**data.flow.model_dump()), workers=workers)
     _refuse(videos.problems(index))
     print(f"{len(index)} videos, {index.n_frames.sum()} frames, {index.n_flow.sum()} flow pairs")
 

@@ -4,7 +4,6 @@ import dataclasses
 
 from vidrec.datasets import folder, splits, synthetic, ucf101
 from vidrec.extraction import batch, pool
-from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.forecast import forecast
 from vidrec.extraction.progress import progress_bar
 from vidrec.extraction.scan import scan
@@ -60,10 +59,10 @@ def extract_flow(store, settings, *, videos=None, experiment=None, **how):
     """Flow of all frames in a Store; returns the index.
 
     With a folder of videos, of these: those that have no frames get both in one pass.
-    `settings`: config.Flow; `how`: see `vidrec.extraction.batch.work`.
+    `settings`: FlowSettings; `how`: see `vidrec.extraction.batch.work`.
     """
     table = None if videos is None else find_videos(videos, experiment)
-    return batch.extract_flow(store, FlowSettings(**settings.model_dump()), table=table, **how)
+    return batch.extract_flow(store, settings, table=table, **how)
 
 
 def plan(videos, store, settings=None, *, experiment=None, workers=None):
@@ -75,9 +74,8 @@ def plan(videos, store, settings=None, *, experiment=None, workers=None):
     if settings is None:
         jobs = batch.frame_jobs(table, store)
     else:
-        settings = FlowSettings(**settings.model_dump()).available()
-        jobs = batch.flow_jobs(store, settings, table)
-    return forecast(jobs).text(store.root, pool.count(workers))
+        jobs = batch.flow_jobs(store, settings.available(), table)
+    return forecast(jobs, workers=workers).text(store.root, pool.count(workers))
 
 
 def index_store(root, layout, *, videos=None):

@@ -1,17 +1,14 @@
 """Whether a store is what its index says: every image is looked at, and nothing is changed."""
 
 import collections
-import re
 from pathlib import Path
 
 from vidrec.extraction import pool
 from vidrec.extraction.inspection import Fault, claimed, inspect_video
 from vidrec.extraction.progress import progress_bar
+from vidrec.files import LEFTOVER
 from vidrec.layouts import PACKED
-from vidrec.packs import IMAGES
-
-# What a killed writer of `name` leaves beside it, see `vidrec.files`.
-LEFTOVER = re.compile(r"\.(.+)\.(partial|replaced)-[0-9a-f]{8}", re.DOTALL)
+from vidrec.packs import IMAGES, check_loose
 
 
 def audit(store, *, video_ids=None, workers=None, scheduler=None):
@@ -42,6 +39,7 @@ def audit(store, *, video_ids=None, workers=None, scheduler=None):
             f"layout={store.layout!r}, root={str(store.root)!r}. Unpack it with `vidrec pack "
             "--unpack`: that compares every record with its checksum."
         )
+    check_loose(store.root)
     store.index()  # says what to do if there is none
     rows = store.rows()
     chosen = {"", *rows} if video_ids is None else set(video_ids)

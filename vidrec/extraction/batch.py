@@ -10,17 +10,22 @@ import errno
 import os
 from pathlib import Path
 
+import pandas as pd
+
 from vidrec.extraction import pool
 from vidrec.extraction.engines import DEFAULT_FLOW
-from vidrec.extraction.flow import extract_video_flow, has_flow
+from vidrec.extraction.flow import extract_video_flow, has_flow, without_flow
 from vidrec.extraction.forecast import forecast
 from vidrec.extraction.frames import extract_video, has_frames
 from vidrec.extraction.progress import progress_bar
-from vidrec.files import is_full
+from vidrec.files import is_full, sha256
+from vidrec.index_file import COLUMNS
+from vidrec.packs import check_loose
 from vidrec.store import Row
 
 PATIENCE = 20  # times its forecast a video may take,
-LEAST_PATIENCE = 600  # and at least so many seconds
+LEAST_PATIENCE = 600  # and at least so many seconds;
+MOST_PATIENCE = 24 * 3600  # s, where nothing is known of it
 INTERRUPTED = "its extraction was interrupted: run the same command again"
 
 
@@ -114,21 +119,24 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
         title: str, for the progress.
         jobs: see above.
         workers, scheduler: see `vidrec.extraction.pool.run`.
-        time_limit: s, after which a video is given up; None for 20 times what a sample lets expect,
-            and at least 10 minutes.
+        time_limit: s > 0, after which a video is given up; None for 20 times what a sample lets
+            expect, and at least 10 minutes.
 
     Raises:
+        ValueError: if `time_limit` is not above 0.
         OSError: if the disk is full. What is done stands.
     """
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"`time_limit` must be > 0 s. Received: time_limit={time_limit}")
     store = jobs[0][0]
     anywhere = dataclasses.replace(store, root=store.root.absolute())  # a cluster's workers are
     jobs = [(anywhere, *rest) for _, *rest in jobs]
-    plan = forecast(jobs)
+    plan = forecast(jobs, workers=workers)
     processes = 1 if scheduler else pool.count(workers)
     print(f"{title}: {plan.text(store.root, processes)}", flush=True)
     frames = dict(zip(map(_name, jobs), plan.frames, strict=True))
     limits = {
-        name: time_limit or max(LEAST_PATIENCE, PATIENCE * seconds)
+        name: time_limit or (max(LEAST_PATIENCE, PATIENCE * seconds) if seconds else MOST_PATIENCE)
         for name, seconds in zip(frames, plan.seconds, strict=True)
     }
     done = 0
@@ -160,16 +168,25 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
 
 def _extract(title, find_jobs, table, store, how):
     _check(store, table)  # before anything is written, a lock included
-    with store.writing():
-        jobs, gone = find_jobs(), _gone(table, store)
-        if gone:
-            print(f"{len(gone)} videos are no longer there and leave the index: {gone[:5]}")
-        if jobs:
-            work(title, jobs, **how)
-        index = store.compact(without=gone) if jobs or gone else store.index()
-    if table is None:
-        return index
-    return index[index.video_id.isin(table.video_id)].reset_index(drop=True)
+    if find_jobs() or _gone(table, store) or store.shard_paths():
+        with store.writing():
+            for row in _moved(table, store):
+                store.append(row)
+            jobs, gone = find_jobs(), _gone(table, store)
+            if gone:
+                names = ", ".join(gone[:5]) + (" ..." if len(gone) > 5 else "")
+                print(f"{len(gone)} videos are no longer there and leave the index: {names}")
+            if jobs:
+                work(title, jobs, **how)
+            if store.rows():
+                store.compact(without=gone)
+    if not store.rows():  # a part without videos, before any other part has begun
+        return pd.DataFrame(columns=COLUMNS)
+    index = store.index()
+    index = index[[_holds(store, video_id) for video_id in index.video_id]]
+    if table is not None:
+        index = index[index.video_id.isin(table.video_id)]
+    return index.reset_index(drop=True)
 
 
 def _one(store, row, settings, decode):
@@ -189,17 +206,13 @@ def _begun(store, jobs):
         if old is not None and old.n_frames and decode:
             store.append(_without_images(new))
         elif old is not None and old.n_flow:
-            store.append(_without_flow(old))
+            store.append(without_flow(old))
         yield job
-
-
-def _without_flow(row):
-    return dataclasses.replace(row, n_flow=0, flow_algorithm="", flow_parameters="", flow_sha256="")
 
 
 def _without_images(row):
     return dataclasses.replace(
-        _without_flow(row),
+        without_flow(row),
         n_frames=0,
         frames_sha256="",
         status="failed",
@@ -209,9 +222,9 @@ def _without_images(row):
 
 def _lost(job, outcome):
     _, row, _, decode = job
-    message = f"{row.source if decode else f'flow of {row.video_id}'}: {outcome.reason}"
-    bare = _without_images(row) if decode else _without_flow(row)
-    return dataclasses.replace(bare, status="failed", message=message)
+    if not decode:
+        return without_flow(row, outcome.reason)
+    return dataclasses.replace(_without_images(row), message=f"{row.source}: {outcome.reason}")
 
 
 def _name(job):
@@ -230,8 +243,19 @@ def _check(store, table=()):
             "Frames and flow are written in the layout 'vidrec'; the others are for reading sets "
             f"that other tools extracted. Received: layout={store.layout!r}"
         )
+    check_loose(store.root)
     if table is None:
         store.index()  # says what to do if there is none
+    other = [row.flow_algorithm for row in store.rows().values() if _is_foreign(row)]
+    if other:
+        raise ValueError(
+            f"{store.root} must hold what vidrec extracted, to be added to. Received: an index of "
+            f"flow from {other[0]}. Extract into another folder."
+        )
+
+
+def _is_foreign(row):
+    return row.flow_algorithm.startswith("unknown") and "(vidrec)" not in row.flow_algorithm
 
 
 def _holds(store, video_id):
@@ -240,6 +264,21 @@ def _holds(store, video_id):
 
 def _part(table, store):
     return table[[_holds(store, video_id) for video_id in table.video_id]]
+
+
+def _moved(table, store):
+    """Rows of videos that are the same file in another place, with the new place."""
+    rows = store.rows() if table is not None else {}
+    moved = []
+    for video in _part(table, store).itertuples() if rows else ():
+        row = rows.get(video.video_id)
+        if row is None or row.source == str(video.path) or not row.source_bytes:
+            continue
+        if not os.path.isfile(video.path) or os.path.getsize(video.path) != row.source_bytes:
+            continue
+        if sha256(video.path) == row.source_sha256:
+            moved.append(dataclasses.replace(row, source=str(video.path)))
+    return moved
 
 
 def _gone(table, store):

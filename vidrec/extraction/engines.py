@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.util
 import json
 import sys
 
@@ -73,7 +72,7 @@ _GETTERS = {  # of OpenCV's objects, under the names that the index gives their 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlowSettings:
-    """How flow is computed and coded; two videos whose settings are equal have the same flow.
+    """How flow is computed and coded. Of two videos with equal settings the flow is alike.
 
     Attributes:
         engine: "fast", TV-L1 compiled by numba; "opencv", the TV-L1 of `cv2.optflow`, its
@@ -97,15 +96,19 @@ class FlowSettings:
         encode_flow(np.zeros((1, 1, 2)), bound=self.bound, quantize=self.quantize)  # refuses
 
     def available(self):
-        """These settings, with "opencv" for "fast" where numba is missing, which is then said."""
-        if self.engine != "fast" or importlib.util.find_spec("numba") is not None:
+        """These settings, with "opencv" for "fast" where numba cannot be imported; then says so."""
+        if self.engine != "fast":
             return self
-        print(
-            "numba is not installed here, so TV-L1 is computed by OpenCV, which takes many times "
-            "as long. `pip install numba` makes it fast.",
-            file=sys.stderr,
-        )
-        return dataclasses.replace(self, engine="opencv")
+        try:
+            import numba  # noqa: F401
+        except ImportError as error:  # missing, or made for another numpy
+            print(
+                f"numba cannot be imported here ({error}), so TV-L1 is computed by OpenCV, which "
+                "takes many times as long. `pip install --upgrade numba` makes it fast.",
+                file=sys.stderr,
+            )
+            return dataclasses.replace(self, engine="opencv")
+        return self
 
     def parameters(self):
         """All that decides about the flow but the engine's name, as canonical JSON."""
@@ -127,7 +130,8 @@ class FlowSettings:
     def made(self, row):
         """Whether a Row of the index says that its flow was made so.
 
-        Flow of OpenCV's engines may change with its version, and is then another.
+        Flow of OpenCV's engines may change with its version, and is then another. "fast" takes only
+        resizing, remapping and medians from OpenCV.
         """
         same_version = self.engine == "fast" or row.cv2_version == cv2.__version__
         return same_version and (row.flow_algorithm, row.flow_parameters) == (

@@ -1,6 +1,7 @@
 """JPG frames to 8-bit flow images (Qiao et al. 2021, section 3.1, steps 2 to 4), in a worker."""
 
 import contextlib
+import dataclasses
 import hashlib
 
 import cv2
@@ -8,6 +9,8 @@ import numpy as np
 
 from vidrec.extraction.jpeg import decode_gray, encode_jpeg, read_jpeg
 from vidrec.files import is_full, new_folder
+
+_FAILED = "flow of "  # what a message says behind this is gone when there is flow
 
 
 @contextlib.contextmanager
@@ -69,13 +72,27 @@ def extract_video_flow(store, row, settings):
     except (ValueError, OSError, cv2.error) as error:
         if is_full(error):
             raise
-        row.n_flow, row.message = 0, f"flow of {row.video_id}: {error}"
-        if row.status == "ok":  # a partial video stays partial
-            row.status = "failed"
-        return row
-    if row.status == "failed":  # the flow had: there are frames
-        row.status, row.message = "ok", ""
-    return row
+        return without_flow(row, str(error))
+    return dataclasses.replace(row, **_of_frames(row))
+
+
+def without_flow(row, reason=""):
+    """A Row like this one, without flow; "failed" if there is a reason. Partial stays partial."""
+    bare = dataclasses.replace(
+        row, n_flow=0, flow_algorithm="", flow_parameters="", flow_sha256="", **_of_frames(row)
+    )
+    if not reason:
+        return bare
+    status = "failed" if bare.status == "ok" else bare.status
+    message = f"{bare.message}{'; ' if bare.message else ''}{_FAILED}{row.video_id}: {reason}"
+    return dataclasses.replace(bare, status=status, message=message)
+
+
+def _of_frames(row):
+    """What the frames alone say: status and message, without those of flow that failed."""
+    if row.status == "failed" and row.n_frames:  # of a failed video there are no frames
+        return {"status": "ok", "message": ""}
+    return {"status": row.status, "message": row.message.partition(f"; {_FAILED}")[0]}
 
 
 def has_flow(store, row, settings):

@@ -10,12 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidrec.extraction import pool
 from vidrec.extraction.jpeg import decode_gray, encode_jpeg, read_jpeg
 from vidrec.extraction.progress import duration
 from vidrec.extraction.video import promised_frames, read_frames
 
 SAMPLED_VIDEOS = 3
 SAMPLED_FRAMES = 3
+SAMPLE_SECONDS = 120  # that one video of the sample may take
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +27,14 @@ class Forecast:
     Attributes:
         frames: list of int >= 1, frames of each job's video, as its row or its file's size tells.
         seconds: list of float >= 0, s, what each job would take one process of this machine.
-        bytes: int, what all will add on the disk.
+        bytes: int, what all will take on the disk.
+        replaced: int, videos among them whose flow was made otherwise, and is made again.
     """
 
     frames: list
     seconds: list
     bytes: int
+    replaced: int = 0
 
     def text(self, root, workers):
         """A line for people: of a store in the folder `root`, done by `workers` processes."""
@@ -42,36 +46,45 @@ class Forecast:
             f"{len(self.frames):,} videos, about {sum(self.frames):,} frames: about "
             f"{duration(took)} with {processes}, {size(self.bytes)} of {size(free)} free in {root}"
         )
+        if self.replaced:
+            text += f". {self.replaced:,} have flow that was made otherwise: IT IS REPLACED"
         return text if self.bytes < free else f"{text}. THE DISK IS TOO SMALL"
 
 
-def forecast(jobs):
+def forecast(jobs, *, workers=None):
     """Does a little of a few jobs, and writes nothing.
 
     Args:
         jobs: list of (store, row, settings, decode), see `vidrec.extraction.batch`.
+        workers: 0 to do it in this process, else one of its own, which a bad video may kill.
 
     Returns:
         Forecast. A sampled video that cannot be read tells nothing.
     """
     step = max(1, len(jobs) // SAMPLED_VIDEOS)
     chosen = jobs[step // 2 :: step][:SAMPLED_VIDEOS]
-    samples = [sample for sample in (_sample(*job) for job in chosen) if sample]
+    alone = 0 if workers == 0 else 1
+    results = pool.run(_sample, chosen, workers=alone, time_limit=lambda _: SAMPLE_SECONDS)
+    samples = [sample for _, sample in results if isinstance(sample, dict)]
     count = sum(sample["frames"] for sample in samples) or 1
     pixels = sum(sample["pixels"] for sample in samples) or 1
     seconds = sum(sample["seconds"] for sample in samples) / pixels
     written = sum(sample["bytes"] for sample in samples) / pixels
-    density = sum(sample["density"] for sample in samples) / (len(samples) or 1)
+    densities = [sample["density"] for sample in samples if sample["density"] > 0]
+    density = sum(densities) / (len(densities) or 1)
     frames, amounts = [], []
     for _, row, _, decode in jobs:
         guess = density * _file_size(row.source) if decode else row.n_frames
         frames.append(max(1, round(guess)))
         amounts.append(guess * (row.width * row.height or pixels / count))
-    return Forecast(frames, [seconds * n for n in amounts], round(written * sum(amounts)))
+    replaced = sum(row.n_flow > 0 for _, row, _, decode in jobs if not decode)
+    return Forecast(frames, [seconds * n for n in amounts], round(written * sum(amounts)), replaced)
 
 
 def _sample(store, row, settings, decode):
     """Costs of the first frames of one video; None if they cannot be read."""
+    cv2.setNumThreads(1)  # as extraction does
+    block = _block_size(store.root)
     try:
         density = promised_frames(row.source)[0] / _file_size(row.source) if decode else 0
         began = time.perf_counter()
@@ -83,7 +96,7 @@ def _sample(store, row, settings, decode):
             frames = [read_jpeg(store.path("frame", row.video_id, i)) for i in numbers]
         grays = [decode_gray(frame) for frame in frames]
         seconds = time.perf_counter() - began
-        written = sum(map(len, frames)) if decode else 0
+        written = sum(_blocks(frame, block) for frame in frames) if decode else 0
         if settings and len(grays) > 1:
             still = np.zeros((32, 32), np.uint8)
             settings.codes(still, still)  # what is compiled is compiled now
@@ -92,7 +105,7 @@ def _sample(store, row, settings, decode):
             images = [np.ascontiguousarray(c[..., k]) for c in codes for k in (0, 1)]
             # of n frames there are n - 1 pairs
             scale = len(frames) / len(codes)
-            written += scale * sum(len(encode_jpeg(image)) for image in images)
+            written += scale * sum(_blocks(encode_jpeg(image), block) for image in images)
             seconds += scale * (time.perf_counter() - began)
     except (ValueError, OSError, cv2.error):
         return None
@@ -112,6 +125,15 @@ def size(count):
             return f"{count:.0f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def _blocks(data, block):
+    """Bytes that a file of this content takes on the disk."""
+    return -(-len(data) // block) * block
+
+
+def _block_size(path):
+    return os.statvfs(_existing(path)).f_frsize if hasattr(os, "statvfs") else 4096
 
 
 def _file_size(path):

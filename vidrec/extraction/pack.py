@@ -21,6 +21,7 @@ from vidrec.packs import (
     IMAGES,
     Manifest,
     RecordTable,
+    check_loose,
     count,
     is_empty,
     records_path,
@@ -57,7 +58,8 @@ def pack(store, out, *, file_bytes=FILE_BYTES):
     """
     if file_bytes < 1:
         raise ValueError(f"`file_bytes` must be at least 1. Received: file_bytes={file_bytes}")
-    store.names  # refuses a pack  # noqa: B018
+    store.names  # refuses the layout of packs  # noqa: B018
+    check_loose(store.root)
     out, index, rows = Path(out), store.index(), list(store.rows().values())
     manifest = Manifest(layout=store.layout, file_bytes=file_bytes)
     found = _check_is_ours(out, index, manifest)

@@ -173,7 +173,7 @@ class _LocalSlot:
         self.kill()
         code = self.context.process.exitcode
         how = f"signal {-code}, {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"
-        if self.first.exception() is not None:
+        if self.first.exception() is not None and code >= 0:  # not killed, as for its memory
             raise RuntimeError(
                 f"A new worker process died at once ({how}; see above). Do a script's work under "
                 "`if __name__ == '__main__':`, keep functions in modules, or try with workers=0."

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 LOG_LINES = 20  # that a log file gets for the way from 0 to the total,
-LOG_SILENCE = 60  # s, and one more wherever it has heard nothing for so long
+LOG_SILENCE = 60  # s, and one more at an advance that comes after so long
 
 
 class progress_bar:

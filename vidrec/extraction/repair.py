@@ -6,12 +6,12 @@ import dataclasses
 import itertools
 import json
 import os
-import shutil
 
 from vidrec.extraction import batch
-from vidrec.extraction.audit import LEFTOVER, audit, image_top, strays, usual_flow
+from vidrec.extraction.audit import audit, image_top, strays, usual_flow
 from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.inspection import image_pattern
+from vidrec.files import LEFTOVER, clear
 from vidrec.packs import IMAGES
 from vidrec.store import Row
 
@@ -113,7 +113,7 @@ def _settings(usual):
 def _remove(store, rows, fault, path):
     """Removes a stray, or returns why not."""
     if leftover := LEFTOVER.fullmatch(path.name):
-        _clear(path, path.with_name(leftover[1]), leftover[2])
+        clear(path.with_name(leftover["name"]))
     elif not fault.video_id:
         return "Repair leaves it: the index does not know it. Move it elsewhere"
     elif rows[fault.video_id].status == "failed":
@@ -125,16 +125,6 @@ def _remove(store, rows, fault, path):
             image.unlink()
         _remove_empty(store, rows, path)
     return None
-
-
-def _clear(path, target, kind):
-    """Removes what a killed writer of `target` left beside it."""
-    if kind == "replaced" and not os.path.lexists(target):
-        os.replace(path, target)  # killed in the middle of a swap: nothing took its place
-    elif path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def _is_image(store, path):

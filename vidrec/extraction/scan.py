@@ -22,7 +22,7 @@ def scan(store, video_ids=None):
 
     Raises:
         FileNotFoundError: if no image is found.
-        ValueError: if the images are packed.
+        ValueError: if the images are packed, or two videos would have the same.
     """
     if video_ids is None:
         head, depth = store.names.frame.split("{")[0], "*"
@@ -32,6 +32,15 @@ def scan(store, video_ids=None):
         video_ids = [path.relative_to(store.root / head).as_posix() for path in folders]
         # hidden ones are what a killed `new_folder` leaves
         video_ids = [name for name in video_ids if "/." not in f"/{name}"]
+    folders = {}
+    for video_id in sorted(video_ids):
+        other = folders.setdefault(store.path("frame", video_id, 1), video_id)
+        if other != video_id:
+            raise ValueError(
+                f"Videos must have images of their own. Received: {other} and {video_id}, which in "
+                f"the layout {store.layout!r} share {store.folder('frame', video_id)}. Give the "
+                "videos names that differ in all classes, and extract again."
+            )
     rows = [_scan_video(store, video_id) for video_id in sorted(video_ids)]
     if not any(row.n_frames for row in rows):
         raise FileNotFoundError(
@@ -77,7 +86,7 @@ def _count(store, kind, video_id):
         for name in (os.listdir(folder) if folder.is_dir() else [])
         if name.startswith(start) and name.endswith(suffix)
     }
-    numbers = sorted(int(n) for n in found if n.isdigit() and len(n) == digits)
+    numbers = sorted(int(n) for n in found if n.isdigit() and n == f"{int(n):0{digits}}")
     if numbers != list(range(1, len(numbers) + 1)):
         gap = f"{kind} images must be numbered 1, 2, ... without gaps in {folder}"
         return len(numbers), gap

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vidrec.layouts import PACKED
+from vidrec.packs import check_loose
 from vidrec.pipeline import augmentation, sampling
 from vidrec.pipeline.loose import LooseImages
 from vidrec.pipeline.packed import PackedImages, locate
@@ -78,7 +79,9 @@ class ClipSource:
                 f"{self.clip.segments} segments, so their images repeat. {_listed(few)}",
                 stacklevel=3,
             )
-        if self.store.layout == PACKED:
+        if self.store.layout != PACKED:
+            check_loose(self.store.root)
+        else:
             places = locate(self.store.root, table, self.clip.modalities)
             object.__setattr__(self, "_places", places)
 
@@ -154,7 +157,7 @@ def training_clips(
         key = tf.random.experimental.stateless_fold_in(base + [0, 1], count)
         draw, change = tf.unstack(tf.random.split(key, 2))
         video = video_of(count)
-        clip = _read(source, images, tensors, video, tf.random.stateless_uniform, draw)
+        clip = read_clip(source, images, tensors, video, tf.random.stateless_uniform, draw)
         return augmentation.augment(clip, source.clip, options, change), tensors["label"][video]
 
     counts = tf.data.Dataset.range(first_epoch * per_epoch, epochs * per_epoch)
@@ -188,7 +191,7 @@ def evaluation_clips(source, *, batch_size, sampling_mode="centre", seed=0, shor
 
     def example(video):
         key = tf.random.experimental.stateless_fold_in(base, video)
-        clip = _read(source, images, tensors, video, uniform, key)
+        clip = read_clip(source, images, tensors, video, uniform, key)
         view = augmentation.centre_crop(clip, source.clip.size, short_side=short_side)
         return view, tensors["label"][video]
 
@@ -210,7 +213,7 @@ def steps_per_epoch(source, batch_size):
     return len(source) // batch_size
 
 
-def _read(source, images, tensors, video, uniform, key):
+def read_clip(source, images, tensors, video, uniform, key):
     """Chooses the images of a clip, then reads those. `uniform` None means the centre."""
     clip, n_frames = source.clip, tensors["n_frames"][video]
     starts = tf.maximum(sampling.count_starts(n_frames, source.timing), 1)
