@@ -14,8 +14,9 @@ from tests.extraction.test_one_pass import contents
 from vidrec import cli
 from vidrec.datasets import folder, ucf101
 from vidrec.extraction import batch, forecast
-from vidrec.extraction.batch import extract_flow, extract_frames, flow_jobs
+from vidrec.extraction.batch import extract_flow, extract_frames
 from vidrec.extraction.engines import FlowSettings
+from vidrec.extraction.jobs import flow_jobs
 from vidrec.extraction.scan import scan
 from vidrec.store import Row, Store
 

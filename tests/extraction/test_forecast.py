@@ -6,9 +6,10 @@ import pytest
 
 from tests.extraction.conftest import table_of
 from vidrec.datasets import ucf101
-from vidrec.extraction.batch import extract_flow, extract_frames, flow_jobs, frame_jobs
+from vidrec.extraction.batch import extract_flow, extract_frames
 from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.forecast import Forecast, forecast, size
+from vidrec.extraction.jobs import flow_jobs, frame_jobs
 from vidrec.store import Store
 
 DIS = FlowSettings(engine="dis")

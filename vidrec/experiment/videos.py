@@ -3,7 +3,7 @@
 import dataclasses
 
 from vidrec.datasets import folder, splits, synthetic, ucf101
-from vidrec.extraction import batch, pool
+from vidrec.extraction import batch, jobs, pool
 from vidrec.extraction.forecast import forecast
 from vidrec.extraction.progress import progress_bar
 from vidrec.extraction.scan import scan
@@ -72,10 +72,10 @@ def plan(videos, store, settings=None, *, experiment=None, workers=None):
     """
     table = None if videos is None else find_videos(videos, experiment)
     if settings is None:
-        jobs = batch.frame_jobs(table, store)
+        todo = jobs.frame_jobs(table, store)
     else:
-        jobs = batch.flow_jobs(store, settings.available(), table)
-    return forecast(jobs, workers=workers).text(store.root, pool.count(workers))
+        todo = jobs.flow_jobs(store, settings.available(), table)
+    return forecast(todo, workers=workers).text(store.root, pool.count(workers))
 
 
 def index_store(root, layout, *, videos=None):

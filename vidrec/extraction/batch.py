@@ -1,78 +1,28 @@
-"""Many videos: what is left to do, done by many processes, noted in the index as it is done.
+"""Many videos: done by many processes, and noted in the index as they are done.
 
-A job is (store, row, settings, decode): the frames of one video from its file if `decode`, and its
-flow unless `settings` is None. Before its images are replaced, the index no longer claims them: so
-it never claims what is not there, whatever ends this process at whatever moment.
+Before the images of a video are replaced, the index no longer claims them: so it never claims what
+is not there, whatever ends this process at whatever moment.
 """
 
 import dataclasses
 import errno
-import os
-from pathlib import Path
 
 import pandas as pd
 
 from vidrec.extraction import pool
 from vidrec.extraction.engines import DEFAULT_FLOW
-from vidrec.extraction.flow import extract_video_flow, has_flow, without_flow
+from vidrec.extraction.flow import extract_video_flow, without_flow
 from vidrec.extraction.forecast import forecast
-from vidrec.extraction.frames import extract_video, has_frames
+from vidrec.extraction.frames import extract_video
+from vidrec.extraction.jobs import check, flow_jobs, frame_jobs, gone, holds, moved
 from vidrec.extraction.progress import progress_bar
-from vidrec.files import is_full, sha256
+from vidrec.files import is_full
 from vidrec.index_file import COLUMNS
-from vidrec.packs import check_loose
-from vidrec.store import Row
 
 PATIENCE = 20  # times its forecast a video may take,
 LEAST_PATIENCE = 600  # and at least so many seconds;
 MOST_PATIENCE = 24 * 3600  # s, where nothing is known of it
 INTERRUPTED = "its extraction was interrupted: run the same command again"
-
-
-def frame_jobs(table, store):
-    """Jobs for the videos of a table whose frames the index does not call done.
-
-    Args:
-        table: DataFrame with video_id, label, group and path.
-        store: Store with the layout "vidrec". With a shard, only its part of the videos is done.
-
-    Raises:
-        ValueError: if the store has a layout that vidrec only reads.
-    """
-    _check(store)
-    rows = store.rows()
-    return [
-        (store, _new_row(video), None, True)
-        for video in _part(table, store).itertuples()
-        if not has_frames(store, rows.get(video.video_id), video.path)
-    ]
-
-
-def flow_jobs(store, settings, table=None):
-    """Jobs for the videos that lack the flow of these settings.
-
-    Args:
-        store: as `frame_jobs`.
-        settings: FlowSettings. Flow that was made with other ones is made again.
-        table: None for the videos of the index that have frames, or as `frame_jobs`: those that
-            have none get frames and flow in one pass.
-
-    Raises:
-        FileNotFoundError: if there is neither an index nor a table.
-        ValueError: as `frame_jobs`.
-    """
-    _check(store, table)
-    rows, jobs = store.rows(), []
-    if table is not None:
-        jobs = [(store, row, settings, True) for _, row, _, _ in frame_jobs(table, store)]
-        rows = {video_id: rows[video_id] for video_id in table.video_id if video_id in rows}
-    begun = {row.video_id for _, row, _, _ in jobs}
-    stored = (row for row in rows.values() if row.video_id not in begun and row.n_frames > 1)
-    return jobs + [
-        (store, row, settings, False)
-        for row in stored
-        if _holds(store, row.video_id) and not has_flow(store, row, settings)
-    ]
 
 
 def extract_frames(table, store, **how):
@@ -117,7 +67,7 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
 
     Args:
         title: str, for the progress.
-        jobs: see above.
+        jobs: list of jobs, see `vidrec.extraction.jobs`.
         workers, scheduler: see `vidrec.extraction.pool.run`.
         time_limit: s > 0, after which a video is given up; None for 20 times what a sample lets
             expect, and at least 10 minutes.
@@ -167,23 +117,23 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
 
 
 def _extract(title, find_jobs, table, store, how):
-    _check(store, table)  # before anything is written, a lock included
-    if find_jobs() or _gone(table, store) or store.shard_paths():
+    check(store, table)  # before anything is written, a lock included
+    if find_jobs() or gone(table, store) or store.shard_paths():
         with store.writing():
-            for row in _moved(table, store):
+            for row in moved(table, store):
                 store.append(row)
-            jobs, gone = find_jobs(), _gone(table, store)
-            if gone:
-                names = ", ".join(gone[:5]) + (" ..." if len(gone) > 5 else "")
-                print(f"{len(gone)} videos are no longer there and leave the index: {names}")
+            jobs, missing = find_jobs(), gone(table, store)
+            if missing:
+                names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+                print(f"{len(missing)} videos are no longer there and leave the index: {names}")
             if jobs:
                 work(title, jobs, **how)
             if store.rows():
-                store.compact(without=gone)
+                store.compact(without=missing)
     if not store.rows():  # a part without videos, before any other part has begun
         return pd.DataFrame(columns=COLUMNS)
     index = store.index()
-    index = index[[_holds(store, video_id) for video_id in index.video_id]]
+    index = index[[holds(store, video_id) for video_id in index.video_id]]
     if table is not None:
         index = index[index.video_id.isin(table.video_id)]
     return index.reset_index(drop=True)
@@ -229,69 +179,3 @@ def _lost(job, outcome):
 
 def _name(job):
     return job[1].video_id
-
-
-def _new_row(video):
-    return Row(
-        video_id=video.video_id, label=video.label, group=video.group, source=str(video.path)
-    )
-
-
-def _check(store, table=()):
-    if store.layout != "vidrec":  # in others flow lies among the frames, which would be replaced
-        raise ValueError(
-            "Frames and flow are written in the layout 'vidrec'; the others are for reading sets "
-            f"that other tools extracted. Received: layout={store.layout!r}"
-        )
-    check_loose(store.root)
-    if table is None:
-        store.index()  # says what to do if there is none
-    other = [row.flow_algorithm for row in store.rows().values() if _is_foreign(row)]
-    if other:
-        raise ValueError(
-            f"{store.root} must hold what vidrec extracted, to be added to. Received: an index of "
-            f"flow from {other[0]}. Extract into another folder."
-        )
-
-
-def _is_foreign(row):
-    return row.flow_algorithm.startswith("unknown") and "(vidrec)" not in row.flow_algorithm
-
-
-def _holds(store, video_id):
-    return store.shard is None or store.shard.holds(video_id)
-
-
-def _part(table, store):
-    return table[[_holds(store, video_id) for video_id in table.video_id]]
-
-
-def _moved(table, store):
-    """Rows of videos that are the same file in another place, with the new place."""
-    rows = store.rows() if table is not None else {}
-    moved = []
-    for video in _part(table, store).itertuples() if rows else ():
-        row = rows.get(video.video_id)
-        if row is None or row.source == str(video.path) or not row.source_bytes:
-            continue
-        if not os.path.isfile(video.path) or os.path.getsize(video.path) != row.source_bytes:
-            continue
-        if sha256(video.path) == row.source_sha256:
-            moved.append(dataclasses.replace(row, source=str(video.path)))
-    return moved
-
-
-def _gone(table, store):
-    """Ids in the index whose files lay among those of the table, and are there no more."""
-    if table is None or store.shard is not None:
-        return []
-    root = Path(os.path.commonpath([Path(path).parent.parent for path in table.path]))
-    known = set(table.video_id)
-    return [
-        row.video_id
-        for row in store.rows().values()
-        if row.video_id not in known
-        and row.source
-        and root in Path(row.source).parents
-        and not Path(row.source).exists()
-    ]

@@ -55,7 +55,7 @@ def forecast(jobs, *, workers=None):
     """Does a little of a few jobs, and writes nothing.
 
     Args:
-        jobs: list of (store, row, settings, decode), see `vidrec.extraction.batch`.
+        jobs: list of (store, row, settings, decode), see `vidrec.extraction.jobs`.
         workers: 0 to do it in this process, else one of its own, which a bad video may kill.
 
     Returns:
