@@ -70,6 +70,18 @@ def test_damaged_videos_are_named_and_a_partial_one_gets_its_flow(video, tmp_pat
     assert sorted(p.name for p in (store.root / "frames/X").iterdir()) == ["cut", "one"]
 
 
+def test_a_container_without_a_frame(tmp_path):
+    """As a recorder leaves it that was stopped at once."""
+    path = tmp_path / "none.avi"
+    cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (48, 32)).release()
+    assert path.stat().st_size > 0
+    row = extract_flow(Store(tmp_path / "store"), DIS, table=table_of(path), workers=0).iloc[0]
+    assert (row.status, row.n_frames, row.n_flow) == ("failed", 0, 0)
+    assert row.message.startswith(f"{path} ")
+    assert row.message.endswith("Is it damaged?")
+    assert not list((tmp_path / "store").rglob("none*"))
+
+
 def test_a_video_that_changes_its_size_fails_in_either_way(tmp_path, monkeypatch):
     """As streams can; OpenCV then gives frames of another size."""
     path = tmp_path / "X/clip.avi"
