@@ -99,7 +99,7 @@ def scaling(grays, processes, seconds):
     ]
     for worker in workers:
         worker.start()
-    total = sum(results.get() for _ in workers)
+    total = sum(results.get(timeout=60 + 10 * seconds) for _ in workers)
     for worker in workers:
         worker.join()
     return total
@@ -137,7 +137,12 @@ def main():
         table = folder.videos(options.videos or drawn, ignore=["ucfTrainTestlist"])
         chosen = table.path[:: max(1, len(table) // options.clips)][: options.clips]
         clips = {path: read_grays(path, options.start, options.pairs) for path in chosen}
+    short = [path for path, grays in clips.items() if grays is None]
     clips = {path: grays for path, grays in clips.items() if grays is not None}
+    if short:
+        print(f"{len(short)} clips are shorter than --start and --pairs ask for: {short}")
+    if not clips:
+        raise SystemExit("No clip is left to measure: give a smaller --start or --pairs.")
     records = []
     for number, (path, grays) in enumerate(clips.items(), start=1):
         print(f"{number} of {len(clips)}: {Path(path).name}, {grays.shape[2]}x{grays.shape[1]}")
