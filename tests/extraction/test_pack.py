@@ -168,6 +168,7 @@ def kill_all_along(verb, source, folder):
     return sorted(folder.iterdir(), key=lambda path: int(path.name))
 
 
+@pytest.mark.slow
 def test_a_killed_pack_goes_on_to_the_same_bytes(tmp_path, loose, packed):
     """Also what the killed one left of files is gone."""
     whole, unfinished, leftovers = contents(packed), 0, 0
@@ -185,6 +186,7 @@ def test_a_killed_pack_goes_on_to_the_same_bytes(tmp_path, loose, packed):
     assert leftovers >= 2
 
 
+@pytest.mark.slow
 def test_a_killed_unpack_goes_on_to_the_same_bytes(tmp_path, loose, packed):
     whole = contents(loose.root)
     outs = kill_all_along("unpack", packed, tmp_path)

@@ -16,7 +16,7 @@ from vidrec.extraction.pool import Lost
 from vidrec.store import Store
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals")]
 ALLOWED = 1  # times that dask repeats a job whose worker died
 
 
