@@ -28,7 +28,7 @@ def test_flow():
 
 @pytest.mark.slow
 def test_pack():
-    out = run("pack.py", "--clips", "4", "--rounds", "1")
+    out = run("pack.py", "--clips", "16", "--rounds", "1")
     rows = (
         r"^(?:read and decode|training clips), (?:rgb|flow), (?:wall|cpu) +[\d.]+ +[\d.]+ +[\d.]+$"
     )
