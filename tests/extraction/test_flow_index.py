@@ -6,6 +6,7 @@ import cv2
 import pytest
 
 from tests.extraction.conftest import moved, put, texture
+from tests.extraction.test_engines import TVL1
 from vidrec.extraction.batch import extract_flow
 from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.jpeg import encode_jpeg
@@ -30,20 +31,7 @@ def test_the_index_says_how_the_flow_was_made(pair, tmp_path):
     row = index.loc["A/v"]
     assert (row.flow_algorithm, row.n_flow, row.status) == ("fast", 1, "ok")
     assert row.cv2_version == cv2.__version__
-    assert json.loads(row.flow_parameters) == {
-        "bound": 20.0,
-        "quantize": "bound",
-        "tau": 0.25,
-        "lambda": 0.15,
-        "theta": 0.3,
-        "scales": 5,
-        "scale_step": 0.8,
-        "warps": 5,
-        "epsilon": 0.01,
-        "inner": 30,
-        "outer": 10,
-        "median": 5,
-    }
+    assert json.loads(row.flow_parameters) == TVL1
     assert index.loc["A/one_frame"].n_flow == 0
     assert index.loc["A/one_frame"].status == "ok"
 

@@ -47,7 +47,7 @@ def extract_flow(store, settings=DEFAULT_FLOW, *, table=None, **how):
 
     Args:
         store, settings, table: see `flow_jobs`. For the engine "fast", "opencv" is taken, and this
-            said, where numba is not installed.
+            said, where numba cannot be imported.
         how: see `work`.
 
     Returns:
@@ -79,8 +79,9 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
     if time_limit is not None and not time_limit > 0:
         raise ValueError(f"`time_limit` must be > 0 s. Received: time_limit={time_limit}")
     store = jobs[0][0]
-    anywhere = dataclasses.replace(store, root=store.root.absolute())  # a cluster's workers are
-    jobs = [(anywhere, *rest) for _, *rest in jobs]
+    # A relative path means another folder where the workers of a cluster are.
+    absolute = dataclasses.replace(store, root=store.root.absolute())
+    jobs = [(absolute, *rest) for _, *rest in jobs]
     plan = forecast(jobs, workers=workers)
     processes = 1 if scheduler else pool.count(workers)
     print(f"{title}: {plan.text(store.root, processes)}", flush=True)

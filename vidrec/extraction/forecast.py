@@ -77,7 +77,9 @@ def forecast(jobs, *, workers=None):
         guess = density * _file_size(row.source) if decode else row.n_frames
         frames.append(max(1, round(guess)))
         amounts.append(guess * (row.width * row.height or pixels / count))
-    replaced = sum(row.n_flow > 0 for _, row, _, decode in jobs if not decode)
+    replaced = sum(
+        row.n_flow > 0 and not settings.made(row) for _, row, settings, decode in jobs if not decode
+    )
     return Forecast(frames, [seconds * n for n in amounts], round(written * sum(amounts)), replaced)
 
 
