@@ -16,7 +16,8 @@ OURS = {
     "index_file": {"files", "pandas"},
     "store": {"files", "layouts", "shards", "locks", "index_file"},
     "config": {"clip", "pydantic", "yaml"},
-    "datasets": {"files", "store", "numpy", "pandas"},
+    "archives": {"files", "rarfile"},
+    "datasets": {"files", "archives", "store", "numpy", "pandas"},
     "packs": {"files", "numpy"},
     "extraction": {"files", "clip", "layouts", "shards", "index_file", "store", "packs"}
     | {"numpy", "cv2", "pandas", "rich", "numba", "distributed", "PIL"},
@@ -29,10 +30,11 @@ OURS = {
 EVERYTHING = set().union(OURS, *OURS.values())
 ROOMS = OURS | {
     "experiment": EVERYTHING,
-    "cli": {"experiment", "extraction", "evaluation", "export", "store", "config"},
+    "cli": {"experiment", "extraction", "datasets", "evaluation", "export", "store", "config"},
 }
 EXTRA = {
     "datasets/synthetic.py": {"cv2"},  # it writes videos; no other data set reads one
+    "datasets/prepare.py": {"keras"},  # its downloads
     "extraction/pack.py": {"tensorflow"},  # it writes TFRecords; workers never load it
     "extraction/unpack.py": {"tensorflow"},
 }
@@ -95,6 +97,7 @@ def test_no_import_cycles():
             if isinstance(node, ast.ImportFrom):
                 inner = {f"{node.module}.{alias.name}" for alias in node.names}
                 graph[room_or_name] |= inner & set(modules)
+            graph[room_or_name].discard(room_or_name)  # `from vidrec.a import b` in a/__init__.py
     done, path = set(), []
 
     def visit(name):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vidrec import cli
+from vidrec.cli import runs
 from vidrec.datasets import synthetic
 from vidrec.extraction.jpeg import encode_jpeg
 from vidrec.store import Store
@@ -76,7 +77,7 @@ def test_a_set_whose_files_do_not_tell_the_class_needs_the_videos(tmp_path, caps
 
 
 def test_unforeseen_errors_show_where_they_come_from(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "predict", lambda options: {}["gone"])
+    monkeypatch.setattr(runs, "predict", lambda options: {}["gone"])
     assert cli.main(["predict", "a.avi", "--model", "m"]) == 2
     error = capsys.readouterr().err
     assert "Traceback" in error

@@ -10,7 +10,7 @@ EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").rglob("*.yaml")
 STAGE = {"name": "a", "epochs": 3, "batch_size": 8, "schedule": {"rate": 0.05}}
 BASE = {
     "name": "small",
-    "data": {"videos": "v", "root": "r", "split": {"kind": "random"}},
+    "data": {"videos": "v", "root": "r", "split": {"name": "random-8:2"}},
     "streams": {"spatial": {"stages": [STAGE]}},
 }
 
@@ -56,7 +56,7 @@ def test_dump_writes_every_default(tmp_path):
         "flow_step": 1,
     }
     assert content["data"]["flow"] == {"engine": "fast", "bound": 20.0, "quantize": "bound"}
-    assert content["data"]["split"]["test_fraction"] == 0.2
+    assert content["data"]["split"]["seed"] == 0
     assert content["augment"]["crop_range"] == [0.66, 1.0]
     assert content["augment"]["flow_flip"] == "negate"
     assert content["fusion"]["temporal"] == 1.5
@@ -135,9 +135,11 @@ def test_all_problems_are_told_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (("data", "split"), {"kind": "official"}, "kind 'official' needs `lists`, the folder"),
-        (("data", "split"), {"kind": "groups"}, r"needs `test_groups`, as in \[g07, g08, g09\]"),
-        (("data", "split"), {"kind": "random80"}, r"data.split.kind: Input should be 'official', "),
+        (("data", "split"), {"name": "groups"}, r"`test_groups`, as in \[g07, g08, g09\], goes wi"),
+        (("data", "split"), {"name": "random-8:2", "test_groups": ["g01"]}, "split 'groups'"),
+        (("data", "split"), {"name": "random-8:2", "seed": -1}, "greater than or equal to 0"),
+        (("data", "dataset"), "ucf50", "data.dataset: Input should be 'folder', 'ucf101'"),
+        (("data", "groups"), {"colum": "x"}, "data.groups.colum: Extra inputs"),
         (("data",), None, r"has 3 problems:\n  data.videos: Field required"),
         (("data",), ["a", "b"], r"  data: Input should be a valid dictionary"),
         (("data", "flow"), {"bound": 0}, "data.flow.bound: Input should be greater than 0"),

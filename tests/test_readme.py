@@ -44,7 +44,7 @@ def test_make_targets_and_variables_exist(name):
 def test_vidrec_commands_parse(name):
     for line in commands(TEXTS[name], "vidrec"):
         if "<" not in line:
-            cli._parser().parse_args(shlex.split(line)[1:])
+            cli.parser().parse_args(shlex.split(line)[1:])
 
 
 def test_readme_shows_the_two_commands_first():

@@ -1,10 +1,10 @@
 import os
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from vidrec.datasets import folder
+from vidrec.datasets.folder import Folder, Groups
+from vidrec.datasets.table import COLUMNS
 
 
 def make(root, *names):
@@ -18,7 +18,7 @@ def make(root, *names):
 
 def error(root, kind=ValueError, **options):
     with pytest.raises(kind) as info:
-        folder.videos(root, **options)
+        Folder().videos(root, **options)
     return str(info.value)
 
 
@@ -37,8 +37,8 @@ def test_table_of_a_tree(tmp_path):
         ".cache/x.avi",
         "README.md",
     )
-    table = folder.videos(tmp_path)
-    assert tuple(table.columns) == folder.COLUMNS
+    table = Folder().videos(tmp_path)
+    assert tuple(table.columns) == COLUMNS
     assert list(zip(table["video_id"], table["group"], strict=True)) == [
         ("Run/v_Run_G03_c02", "g03"),
         ("Run/v_Run_g123_c02", ""),
@@ -50,13 +50,13 @@ def test_table_of_a_tree(tmp_path):
     ]
     assert list(table["label"]) == ["Run"] * 5 + ["swim"] * 2
     assert table["path"][6] == str(tmp_path.resolve() / "swim" / "v_swim_g12_c01.AVI")
-    assert folder.classes(table) == ["Run", "swim"]
+    assert Folder().classes(table=table) == ["Run", "swim"]
 
 
 def test_relative_root_gives_absolute_paths(tmp_path, monkeypatch):
     make(tmp_path, "data/a/x.avi")
     monkeypatch.chdir(tmp_path)
-    assert folder.videos("data")["path"][0] == str(tmp_path.resolve() / "data/a/x.avi")
+    assert Folder().videos("data")["path"][0] == str(tmp_path.resolve() / "data/a/x.avi")
 
 
 def test_missing_root(tmp_path):
@@ -87,7 +87,7 @@ def test_class_folders_without_videos_are_all_named(tmp_path):
 
 def test_ignored_folders_are_whole_names(tmp_path):
     make(tmp_path, "a/x.avi", "lists/l.txt")
-    assert list(folder.videos(tmp_path, ignore=("lists",))["video_id"]) == ["a/x"]
+    assert list(Folder().videos(tmp_path, ignore=("lists",))["video_id"]) == ["a/x"]
     assert "['lists']" in error(tmp_path, ignore="lists and more")
 
 
@@ -125,7 +125,7 @@ def test_links_inside_root(tmp_path):
     root = make(tmp_path / "root", "a/x.avi", ".store/y.avi")
     (root / "a" / "y.avi").symlink_to("../.store/y.avi")
     (tmp_path / "door").symlink_to("root")  # root itself may be reached by a link
-    table = folder.videos(tmp_path / "door")
+    table = Folder().videos(tmp_path / "door")
     assert list(table["path"]) == [str(root.resolve() / "a" / name) for name in ("x.avi", "y.avi")]
 
 
@@ -142,7 +142,7 @@ def test_broken_link(tmp_path):
 @pytest.mark.parametrize("name", ["a/x\udce9.avi", "a/x\n.avi", "a\udce9/x.avi", "a\x1b/x.avi"])
 def test_names_that_are_no_plain_text(tmp_path, name):
     make(tmp_path, "a/ü x%.avi", "b/notes\n.txt", "b/y.avi")
-    assert len(folder.videos(tmp_path)) == 2
+    assert len(Folder().videos(tmp_path)) == 2
     make(tmp_path, name)
     assert error(tmp_path) == (
         "names of classes and videos must be UTF-8 text without control characters: the index and "
@@ -150,33 +150,109 @@ def test_names_that_are_no_plain_text(tmp_path, name):
     )
 
 
-def test_as_table_of_nothing_has_string_columns():
-    table = folder.as_table([])
-    assert list(table.columns) == list(folder.COLUMNS)
-    assert pd.api.types.is_string_dtype(table["label"])
-
-
-def test_check_table_messages():
-    table = folder.as_table([("a/y", "/y", "a", "g01"), ("a/x", "/x", "a", "")])
-    folder.check_table(table)
-    cases = [
-        (table.drop(columns=["group", "path"]), r"no column ['path', 'group']"),
-        (table[:0], "`side` must hold at least one video. Received: 0 rows"),
-        (table.assign(group=[None, "g01"]), "Received: NaN in ['group']"),
-        (table.assign(video_id="a/y"), "Received: 1 repeated, the first: ['a/y']"),
-    ]
-    for broken, message in cases:
-        with pytest.raises(ValueError) as info:  # noqa: PT011, the text is compared below
-            folder.check_table(broken, name="side")
-        assert message in str(info.value)
-
-
 def test_real_folders(shared_data):
-    table = folder.videos(shared_data / "weizmann4")
-    assert folder.classes(table) == ["bend", "jack", "wave1", "wave2"]
+    table = Folder().videos(shared_data / "weizmann4")
+    assert Folder().classes(table=table) == ["bend", "jack", "wave1", "wave2"]
     assert len(table) == 36
     assert sorted(set(table["group"])) == [f"g{i:02d}" for i in range(1, 10)]
-    fights = folder.videos(shared_data / "fights")  # with a clips.csv next to the class folders
+    fights = Folder().videos(shared_data / "fights")  # with a clips.csv next to the class folders
     assert len(fights) == 59
     assert set(fights["group"]) == {""}
     assert all(Path(path).is_file() for path in fights["path"])
+
+
+def test_folders_of_lists_are_no_classes(tmp_path):
+    make(tmp_path, "a/x.avi", "ucfTrainTestlist/classInd.txt", "ucfTrainTestlist/notes.mov.txt")
+    assert list(Folder().videos(tmp_path).label) == ["a"]
+
+
+FILES = ("fight/cam1_s02.mp4", "fight/cam2_s10.mp4", "calm/cam1_s07.mp4", "calm/s02 b.mp4")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "groups"),
+    [(r"s(\d+)", ["07", "02", "02", "10"]), (r"s\d", ["s0", "s0", "s0", "s1"])],
+)
+def test_groups_from_a_pattern(tmp_path, pattern, groups):
+    table = Folder().videos(make(tmp_path, *FILES), groups=Groups(pattern=pattern))
+    assert list(table.group) == groups
+
+
+def test_patterns_that_find_nothing_or_are_none(tmp_path):
+    make(tmp_path, *FILES)
+    assert error(tmp_path, groups=Groups(pattern=r"cam\d")) == (
+        "`groups.pattern` must find a group in the name of every video. "
+        r"Received: 'cam\\d', none in calm/s02 b.mp4"
+    )
+    assert "must be a regular expression. Received: '('" in error(
+        tmp_path, groups=Groups(pattern="(")
+    )
+    both = Groups(pattern="x", csv="x.csv")
+    assert error(tmp_path, groups=both).endswith("must have `pattern` or `csv`. Received: both")
+
+
+CSV = """clip,label,place
+fight/cam1_s02.mp4,fight,hall
+fight/cam2_s10,fight, yard\r
+cam1_s07.mp4,calm,yard
+s02 b,calm,hall
+"""
+
+
+def test_groups_from_a_csv_file(tmp_path):
+    make(tmp_path, *FILES)
+    (tmp_path / "clips.csv").write_text("\ufeff" + CSV, encoding="utf-8")
+    groups = Groups(csv="clips.csv", video="clip", group="place")
+    table = Folder().videos(tmp_path, groups=groups)
+    assert list(table.group) == ["yard", "hall", "hall", "yard"]
+    assert error(tmp_path, FileNotFoundError, groups=Groups(csv="no.csv")) == (
+        f"`groups.csv` must be a file below the root. Received: {tmp_path.resolve() / 'no.csv'}"
+    )
+    assert "must have the columns 'video' and 'group'" in error(
+        tmp_path, groups=Groups(csv="clips.csv")
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("s02 b,calm,hall\n", ""),
+            "must have a line for every video. Received: none for calm/s02",
+        ),
+        (
+            ("calm,hall", "calm,"),
+            "line 5 must give a video its one group. Received: clip='s02 b', p",
+        ),
+        (
+            ("cam1_s07.mp4", "s02 b"),
+            "line 5 must give a video its one group. Received: clip='s02 b",
+        ),
+    ],
+)
+def test_csv_files_that_leave_a_video_without_a_group(tmp_path, change, message):
+    make(tmp_path, *FILES)
+    (tmp_path / "clips.csv").write_text(CSV.replace(*change))
+    text = error(tmp_path, groups=Groups(csv="clips.csv", video="clip", group="place"))
+    assert message in text
+    assert str(tmp_path / "clips.csv") in text
+
+
+def test_fights_by_source(shared_data):
+    groups = Groups(csv="clips.csv", video="clip", group="source")
+    table = Folder().videos(shared_data / "fights", groups=groups)
+    sizes = table.group.value_counts().to_dict()
+    assert sizes == {
+        "s07": 14,
+        "s01": 13,
+        "s02": 11,
+        "s00": 6,
+        "s06": 5,
+        "s05": 4,
+        "s03": 3,
+        "s04": 3,
+    }
+    split = Folder().split(table, "grouped-7:3", seed=0)
+    assert split.found == 59
+    assert not set(split.train.group) & set(split.test.group)
+    assert set(split.train.label) == set(split.test.label) == {"fight", "noFight"}

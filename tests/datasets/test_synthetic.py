@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vidrec.datasets import synthetic, ucf101
+from vidrec.datasets import synthetic
+from vidrec.datasets.folder import Folder
 from vidrec.datasets.synthetic import APPEARANCES, MOTIONS, SyntheticSpec, draw_clip, poses
 from vidrec.extraction.video import read_frames
 
@@ -68,10 +69,9 @@ def test_class_names_are_appearance_times_motion():
 def test_names_lists_and_split_by_group(root):
     assert (root / "BlueDotsPulse/v_BlueDotsPulse_g03_c02.avi").is_file()
     lists = root / "ucfTrainTestlist"
-    assert ucf101.classes(lists) == synthetic.class_names()
-    table = ucf101.videos(root)
-    assert len(table) == 54
-    train, test = ucf101.split(table, lists, 1, check_sizes=False)
+    assert Folder().classes(lists=lists) == synthetic.class_names()
+    assert len(Folder().videos(root)) == 54
+    train, test, *_ = Folder().splits(root, "listed-1")
     assert (len(train), len(test)) == (36, 18)
     assert (set(train.group), set(test.group)) == ({"g02", "g03"}, {"g01"})
     assert set(train.label) == set(test.label) == set(synthetic.class_names())

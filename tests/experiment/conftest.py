@@ -6,7 +6,7 @@ CONFIG = {
     "clip": {"segments": 3, "size": 71, "flow_length": 2},
     "data": {
         "synthetic": {"groups": 2, "test_groups": 1, "clips": 1, "frames": 6, "size": 72},
-        "split": {"kind": "official", "check_sizes": False},
+        "split": {"name": "listed-1"},
     },
     "streams": {
         "spatial": {

@@ -19,7 +19,6 @@ def job(tmp_path_factory):
     root = tmp_path_factory.mktemp("job")
     content = json.loads(json.dumps(CONFIG))
     content["data"] |= {"videos": str(root / "videos"), "root": str(root / "store")}
-    content["data"]["split"]["lists"] = str(root / "videos/ucfTrainTestlist")
     (root / "tiny.yaml").write_text(yaml.safe_dump(content))
     assert cli.main(["demo", str(root / "tiny.yaml"), "--out", str(root / "runs")]) == 0
     return root
@@ -39,6 +38,7 @@ def test_everything_is_written(job):
             "config.yaml",
             "curves.png",
             "log.csv",
+            "missing_videos.txt",
             "provenance.json",
             "stream.weights.h5",
             "train_videos.txt",
@@ -55,6 +55,12 @@ def test_run_folder_tells_how_it_was_made(job):
     provenance = json.loads((run_folder / "provenance.json").read_text())
     assert provenance["config"] == str(job / "tiny.yaml")
     assert provenance["seed"] == 0
+    assert provenance["data"] == {
+        "dataset": "folder",
+        "videos": {"train": 9, "test": 9},
+        "missing": 0,
+        "expected": 18,
+    }
     assert {"git_commit", "tensorflow", "keras", "opencv", "numpy", "machine"} <= set(provenance)
     log = pd.read_csv(run_folder / "log.csv")
     assert log.stage.tolist() == ["head", "all", "all"]
@@ -141,7 +147,7 @@ def changed(job, tmp_path, change):
 
 
 def test_a_stream_is_not_scored_on_videos_it_was_trained_on(job, tmp_path, capsys):
-    split = {"kind": "groups", "test_groups": ["g02"]}  # g02 is what the runs were trained on
+    split = {"name": "groups", "test_groups": ["g02"]}  # g02 is what the runs were trained on
     path, out = changed(job, tmp_path, lambda content: content["data"].update(split=split))
     assert cli.main(["evaluate", path, "--out", out]) == 2
     error = capsys.readouterr().err
@@ -200,18 +206,35 @@ def test_export_to_another_folder_reports_parity(job, tmp_path, capsys):
     assert (tmp_path / "m/saved_model.pb").exists()
 
 
-def test_a_video_that_is_not_whole_stops_training_unless_allowed(job, tmp_path, capsys):
+def test_a_partial_data_set_stops_unless_allowed_and_every_result_says_so(job, tmp_path, capsys):
     store = tmp_path / "store"
     shutil.copytree(job / "store", store)
     index = pd.read_csv(store / "index.csv", keep_default_na=False)
-    index.loc[0, ["status", "message"]] = "failed", "clip.avi is empty"
+    bad = index.index[index.group == "g02"][0]  # a training video
+    index.loc[bad, ["status", "message"]] = "failed", "clip.avi is empty"
     index.to_csv(store / "index.csv", index=False)
     arguments = ["train", str(job / "tiny.yaml"), "--stream", "temporal", "--out", str(tmp_path)]
     assert cli.main([*arguments, "--data", str(store)]) == 2
     error = capsys.readouterr().err
     assert "1 of 18 videos" in error
     assert "clip.avi is empty" in error
-    assert "data.allow_missing: true" in error
+    assert "go on without them by --allow-missing" in error
+    shutil.copytree(job / "runs", tmp_path / "runs")
+    again = ["evaluate", str(job / "tiny.yaml"), "--data", str(store)]
+    again += ["--out", str(tmp_path / "runs"), "--allow-missing"]
+    assert cli.main(again) == 0
+    assert "Partial data: 1 of 18 videos of the data set are missing" in capsys.readouterr().out
+    folder = tmp_path / "runs/tiny/evaluation"
+    assert pd.read_csv(folder / "summary.csv").missing.tolist() == [1, 1, 1]
+    for name in ("spatial", "spatial_draw0", "fused"):
+        stamp = load_scores(folder / f"{name}.npz").stamp
+        assert stamp["data"] == {
+            "dataset": "folder",
+            "videos": {"train": 8, "test": 9},
+            "missing": 1,
+            "expected": 18,
+        }
+        assert stamp["trained_on"]["missing"] == 0
 
 
 def test_init_from_other_classes_is_refused(job, tmp_path, capsys):

@@ -2,10 +2,12 @@
 
 import json
 
+import pandas as pd
 import pytest
 import yaml
 
 from vidrec import config
+from vidrec.datasets.gate import Split
 from vidrec.experiment import runs
 
 VIDEOS = ["Jump/a", "Run/b", "Run/c"]
@@ -16,17 +18,24 @@ def experiment(**changes):
     return config.Experiment(
         **{
             "name": "x",
-            "data": {"videos": "v", "root": "r", "split": {"kind": "random"}},
+            "data": {"videos": "v", "root": "r", "split": {"name": "random-8:2"}},
             "streams": {"spatial": {"stages": [stage]}, "temporal": {"stages": [stage]}},
             **changes,
         }
     )
 
 
+def begin(folder, of, videos, missing=()):
+    train = pd.DataFrame({"video_id": videos})
+    split = Split(train, train[:0], missing=len(missing), missing_names=tuple(missing))
+    facts = {"config": "x.yaml", "data": {"missing": len(missing)}}
+    runs.begin(folder, of, "spatial", ("Jump", "Run"), split, facts=facts)
+
+
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "x/spatial"
-    runs.begin(folder, experiment(), "spatial", "x.yaml", ("Jump", "Run"), VIDEOS)
+    begin(folder, experiment(), VIDEOS)
     return folder
 
 
@@ -41,10 +50,12 @@ def test_begin_writes_what_the_run_is_made_from(run):
 def test_a_run_without_a_checkpoint_is_begun_anew(run):
     (run / "log.csv").write_text("stage,epoch\nold,0\n")
     runs.check_free(run, experiment(seed=1), "spatial", resume=False)
-    runs.begin(run, experiment(seed=1), "spatial", "x.yaml", ("Jump", "Run"), VIDEOS[:2])
+    begin(run, experiment(seed=1), VIDEOS[:2], missing=["Run/z"])
     assert not (run / "log.csv").exists()
     assert yaml.safe_load((run / "config.yaml").read_text())["seed"] == 1
     assert (run / "train_videos.txt").read_text() == "Jump/a\nRun/b\n"
+    assert (run / "missing_videos.txt").read_text() == "Run/z\n"
+    assert json.loads((run / "provenance.json").read_text())["data"] == {"missing": 1}
 
 
 def test_a_run_with_a_checkpoint_goes_on_as_it_was_begun(run):
@@ -52,19 +63,19 @@ def test_a_run_with_a_checkpoint_goes_on_as_it_was_begun(run):
     (run / "log.csv").write_text("stage,epoch\nall,0\n")
     with pytest.raises(FileExistsError, match="holds a run already. Pass --resume"):
         runs.check_free(run, experiment(), "spatial", resume=False)
-    elsewhere = {"videos": "other", "root": "moved", "split": {"kind": "random"}}
+    elsewhere = {"videos": "other", "root": "moved", "split": {"name": "random-8:2"}}
     other_fusion = experiment(fusion={"temporal": 2.0}, data=elsewhere)
     runs.check_free(run, other_fusion, "spatial", resume=True)
-    runs.begin(run, experiment(), "spatial", "x.yaml", ("Jump", "Run"), VIDEOS)
+    begin(run, experiment(), VIDEOS)
     assert (run / "log.csv").exists()
     with pytest.raises(ValueError, match="another configuration: clip, seed differ from"):
         runs.check_free(run, experiment(seed=1, clip={"size": 96}), "spatial", resume=True)
     with pytest.raises(ValueError, match=r"(?s)data set has changed.*train_videos.txt"):
-        runs.begin(run, experiment(), "spatial", "x.yaml", ("Jump", "Run"), [*VIDEOS, "Run/d"])
+        begin(run, experiment(), [*VIDEOS, "Run/d"])
 
 
 def test_a_stream_is_not_scored_on_what_it_saw(run):
-    trained = runs.TrainedStream(run, None, ("Jump", "Run"), frozenset(VIDEOS))
+    trained = runs.TrainedStream(run, None, ("Jump", "Run"), frozenset(VIDEOS), {})
     trained.check_unseen(["Run/d", "Jump/e"])
     with pytest.raises(ValueError, match=r"trained on 2 of the 3 test videos.*\['Run/c', 'Jump/a'"):
         trained.check_unseen(["Run/d", "Run/c", "Jump/a"])

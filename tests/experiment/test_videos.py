@@ -1,10 +1,11 @@
-"""Which videos an experiment is on: messages for what is wrong with them."""
+"""Which videos an experiment is on, and on which side: messages for what is wrong with them."""
 
 import pandas as pd
 import pytest
 
 from vidrec import config
 from vidrec.experiment import videos
+from vidrec.experiment.splits import describe, split_videos
 from vidrec.store import Row, Store
 
 
@@ -15,7 +16,7 @@ def experiment(tmp_path, **data):
         data={
             "videos": str(tmp_path / "videos"),
             "root": str(tmp_path / "store"),
-            "split": {"kind": "random", "test_fraction": 0.25},
+            "split": {"name": "random-3:1"},
             **data,
         },
         streams={"spatial": {"stages": [stage]}},
@@ -38,16 +39,13 @@ def store(tmp_path):
 
 
 def test_a_random_split_warns_of_leaking_groups(store, tmp_path, capsys):
-    train, test, classes = videos.split_videos(experiment(tmp_path))
+    (train, test, *_), classes = split_videos(experiment(tmp_path))
     assert classes == ("Jump", "Run")
     assert (len(train), len(test)) == (12, 4)
     assert train.columns.tolist().count("n_frames") == 1
     assert "clips of" in capsys.readouterr().out
-    grouped = {"kind": "grouped", "test_fraction": 0.25}
-    train, test, _ = videos.split_videos(experiment(tmp_path, split=grouped))
-    assert not set(zip(train.label, train.group, strict=True)) & set(
-        zip(test.label, test.group, strict=True)
-    )
+    train, test, *_ = split_videos(experiment(tmp_path, split={"name": "grouped-3:1"}))[0]
+    assert not set(train.group) & set(test.group)
     assert capsys.readouterr().out == ""
 
 
@@ -56,14 +54,22 @@ def test_videos_that_are_not_whole_stop_or_are_counted(store, tmp_path, capsys):
     row.status, row.message = "partial", "clip.avi: 3 frames decoded of 11. Is it truncated?"
     store.append(row)
     with pytest.raises(ValueError, match=r"(?s)1 of 16 videos.*3 frames decoded of 11.*extract"):
-        videos.split_videos(experiment(tmp_path))
-    train, test, _ = videos.split_videos(experiment(tmp_path, allow_missing=True))
-    assert len(train) + len(test) == 15
+        split_videos(experiment(tmp_path))
+    partial = experiment(tmp_path, allow_missing=True)
+    split, _ = split_videos(partial)
+    assert (split.found, split.missing, split.expected) == (15, 1, 16)
+    assert split.missing_names == ("Run/v_Run_g01_c00",)
+    assert describe(partial, split) == {
+        "dataset": "folder",
+        "videos": {"train": len(split.train), "test": len(split.test)},
+        "missing": 1,
+        "expected": 16,
+    }
     assert "Left out: 1 of 16 videos" in capsys.readouterr().out
 
 
 def test_the_table_keeps_what_the_index_knows(store, tmp_path):
-    train, test, _ = videos.split_videos(experiment(tmp_path))
+    train, test, *_ = split_videos(experiment(tmp_path))[0]
     both = pd.concat([train, test]).set_index("video_id").sort_index()
     index = store.index().set_index("video_id").sort_index()
     pd.testing.assert_series_equal(both.n_frames, index.n_frames)

@@ -12,7 +12,7 @@ import pytest
 from tests.extraction.conftest import put, table_of
 from tests.extraction.test_one_pass import contents
 from vidrec import cli
-from vidrec.datasets import folder, ucf101
+from vidrec.datasets.folder import Folder
 from vidrec.extraction import batch, forecast
 from vidrec.extraction.batch import extract_flow, extract_frames
 from vidrec.extraction.engines import FlowSettings
@@ -45,7 +45,7 @@ def config(videos, tmp_path):
             "videos": str(videos),
             "root": str(tmp_path / "store"),
             "flow": {"engine": "dis"},
-            "split": {"kind": "grouped"},
+            "split": {"name": "grouped-8:2"},
         },
         "streams": {"spatial": {"stages": [stage]}},
     }
@@ -56,10 +56,10 @@ def config(videos, tmp_path):
 def test_an_interrupted_run_by_its_config_does_the_rest(videos, config, tmp_path):
     """What lies in the index already must not hide the videos that are not."""
     store = Store(tmp_path / "store")
-    extract_flow(store, DIS, table=folder.videos(videos)[:2], workers=0)
+    extract_flow(store, DIS, table=Folder().videos(videos)[:2], workers=0)
     assert cli.main(["extract-flow", "--config", config, "--workers", "0"]) == 0
     index = store.index()
-    assert len(index) == len(folder.videos(videos)) == 6
+    assert len(index) == len(Folder().videos(videos)) == 6
     assert set(index.n_flow) == {39}
     shutil.rmtree(videos)  # the videos may be elsewhere by now
     assert cli.main(["extract-flow", "--config", config, "--workers", "0"]) == 0
@@ -69,7 +69,7 @@ def test_an_interrupted_run_by_its_config_does_the_rest(videos, config, tmp_path
 def test_shards_by_config_do_their_parts_and_report_their_own(videos, config, tmp_path, capsys):
     bad = sorted(videos.glob("*/*.avi"))[0]
     bad.write_bytes(b"no video")
-    ids = list(folder.videos(videos).video_id)
+    ids = list(Folder().videos(videos).video_id)
     parts = {number: [] for number in range(1, 10)}
     for number, held in parts.items():
         shard = f"{number}/9"
@@ -102,7 +102,7 @@ def test_a_first_shard_without_videos_is_done(video, tmp_path):
 
 def test_a_pack_is_not_taken_for_loose_files(videos, tmp_path, capsys):
     store, packed = tmp_path / "store", tmp_path / "packed"
-    extract_flow(Store(store), DIS, table=folder.videos(videos)[:2], workers=0)
+    extract_flow(Store(store), DIS, table=Folder().videos(videos)[:2], workers=0)
     assert cli.main(["pack", "--data", str(store), "--out", str(packed)]) == 0
     assert "2 videos in 2 TFRecord files" in capsys.readouterr().out
     before = contents(Store(packed))
@@ -122,7 +122,7 @@ def test_a_pack_is_not_taken_for_loose_files(videos, tmp_path, capsys):
 
 def test_audit_and_repair_from_the_command_line(videos, tmp_path, capsys):
     store = Store(tmp_path / "store")
-    extract_flow(store, DIS, table=folder.videos(videos)[:2], workers=0)
+    extract_flow(store, DIS, table=Folder().videos(videos)[:2], workers=0)
     before = contents(store)
     command = ["audit", "--data", str(store.root), "--workers", "0"]
     assert cli.main(command) == 0
@@ -154,7 +154,7 @@ def crash(*_):
 def test_a_video_that_kills_the_sample_stops_nothing(videos, tmp_path, monkeypatch):
     """The forecast reads videos too, and does so in a process of its own."""
     monkeypatch.setattr(forecast, "_sample", crash)
-    index = extract_frames(folder.videos(videos)[:2], Store(tmp_path / "store"), workers=1)
+    index = extract_frames(Folder().videos(videos)[:2], Store(tmp_path / "store"), workers=1)
     assert index.n_frames.tolist() == [40, 40]
 
 
@@ -189,18 +189,18 @@ def test_a_partial_video_stays_partial_whatever_its_flow_does(video, tmp_path, f
 
 def test_videos_that_were_moved_are_not_extracted_again(videos, tmp_path):
     store = Store(tmp_path / "store")
-    extract_flow(store, DIS, table=folder.videos(videos)[:3], workers=0)
+    extract_flow(store, DIS, table=Folder().videos(videos)[:3], workers=0)
     images = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.jpg")}
     moved = tmp_path / "elsewhere"
     videos.rename(moved)
-    index = extract_flow(store, DIS, table=folder.videos(moved)[:3], workers=0)
-    assert index.source.tolist() == folder.videos(moved).path[:3].tolist()
+    index = extract_flow(store, DIS, table=Folder().videos(moved)[:3], workers=0)
+    assert index.source.tolist() == Folder().videos(moved).path[:3].tolist()
     assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*.jpg")} == images
 
 
 def test_a_store_that_is_whole_need_not_be_writable(videos, tmp_path):
     """Nothing is left to do: not even a lock is taken."""
-    store, table = Store(tmp_path / "store"), folder.videos(videos)[:1]
+    store, table = Store(tmp_path / "store"), Folder().videos(videos)[:1]
     extract_frames(table, store, workers=0)
     for lock in store.root.glob(".*.lock"):
         lock.unlink()
@@ -210,7 +210,7 @@ def test_a_store_that_is_whole_need_not_be_writable(videos, tmp_path):
 
 def test_the_forecast_says_what_is_replaced(videos, tmp_path, capsys):
     store = Store(tmp_path / "store")
-    extract_flow(store, DIS, table=folder.videos(videos)[:2], workers=0)
+    extract_flow(store, DIS, table=Folder().videos(videos)[:2], workers=0)
     assert "REPLACED" not in capsys.readouterr().out
     options = ["--data", str(store.root), "--workers", "0", "--engine", "farneback"]
     before = contents(store)
@@ -254,6 +254,6 @@ def test_numbers_beyond_the_width_are_counted(tmp_path, monkeypatch):
 
 
 def test_a_table_of_official_lists_goes_the_same_way(drawn, tmp_path):
-    index = extract_frames(ucf101.videos(drawn)[:2], Store(tmp_path), workers=0)
+    index = extract_frames(Folder().videos(drawn)[:2], Store(tmp_path), workers=0)
     assert isinstance(index, pd.DataFrame)
     assert index.group.tolist() == ["g01", "g02"]

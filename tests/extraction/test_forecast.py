@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.extraction.conftest import table_of
-from vidrec.datasets import ucf101
+from vidrec.datasets.folder import Folder
 from vidrec.extraction.batch import extract_flow, extract_frames
 from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.forecast import Forecast, forecast, size
@@ -21,7 +21,7 @@ def bytes_below(folder):
 
 
 def test_frames_and_bytes_of_videos_that_are_to_be_decoded(drawn, tmp_path):
-    table, store = ucf101.videos(drawn), Store(tmp_path / "store")
+    table, store = Folder().videos(drawn), Store(tmp_path / "store")
     plan = forecast(flow_jobs(store, DIS, table), workers=0)
     assert not store.root.exists()
     assert len(plan.frames) == len(plan.seconds) == 18
@@ -33,7 +33,7 @@ def test_frames_and_bytes_of_videos_that_are_to_be_decoded(drawn, tmp_path):
 
 def test_frames_of_the_index_are_counted(drawn, tmp_path):
     store = Store(tmp_path)
-    extract_frames(ucf101.videos(drawn)[:5], store, workers=0)
+    extract_frames(Folder().videos(drawn)[:5], store, workers=0)
     before = bytes_below(store.root)
     plan = forecast(flow_jobs(store, DIS), workers=0)
     assert plan.frames == [40] * 5
@@ -43,7 +43,7 @@ def test_frames_of_the_index_are_counted(drawn, tmp_path):
 
 def test_a_slow_engine_takes_longer(drawn, tmp_path):
     store = Store(tmp_path)
-    extract_frames(ucf101.videos(drawn)[:3], store, workers=0)
+    extract_frames(Folder().videos(drawn)[:3], store, workers=0)
     quick, slow = (
         sum(forecast(flow_jobs(store, FlowSettings(engine=engine)), workers=0).seconds)
         for engine in ("dis", "opencv")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.extraction.conftest import SPEC, table_of
-from vidrec.datasets import folder, synthetic, ucf101
+from vidrec.datasets import synthetic
+from vidrec.datasets.folder import Folder
 from vidrec.datasets.synthetic import draw_clip
 from vidrec.extraction.batch import extract_frames
 from vidrec.store import Row, Store
@@ -52,7 +53,7 @@ def test_width_and_height_are_not_swapped(tmp_path):
 
 
 def test_the_whole_table_and_two_processes_give_the_same(drawn, tmp_path):
-    table = ucf101.videos(drawn)
+    table = Folder().videos(drawn)
     one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
     first = extract_frames(table, one, workers=0)
     assert extract_frames(table, two, workers=2).equals(first)
@@ -67,7 +68,7 @@ def test_the_whole_table_and_two_processes_give_the_same(drawn, tmp_path):
 
 
 def test_resume_skips_what_is_done_and_returns_this_table_only(drawn, tmp_path):
-    store, table = Store(tmp_path), ucf101.videos(drawn)
+    store, table = Store(tmp_path), Folder().videos(drawn)
     extract_frames(table[:3], store, workers=0)
     frames = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.jpg")}
     assert len(frames) == 120
@@ -79,7 +80,7 @@ def test_resume_skips_what_is_done_and_returns_this_table_only(drawn, tmp_path):
 
 def test_what_is_not_done_is_done_again(drawn, tmp_path):
     """A lost last frame, and a row that says failed; not the same file in another place."""
-    store, table = Store(tmp_path / "store"), ucf101.videos(drawn)[:4].copy()
+    store, table = Store(tmp_path / "store"), Folder().videos(drawn)[:4].copy()
     extract_frames(table, store, workers=0)
     moved, lost, failed, kept = table.video_id
     shutil.copy(table.path[0], tmp_path / "copy.avi")
@@ -164,7 +165,7 @@ def test_layouts_of_others_are_not_written(video, tmp_path):
 def test_real_clips_give_as_many_frames_as_opencv_counts(shared_data, tmp_path):
     paths = sorted((shared_data / "ucf101_clips").rglob("*.avi"), key=lambda p: p.stat().st_size)
     chosen = {str(path) for path in paths[:10]}
-    table = folder.videos(shared_data / "ucf101_clips")
+    table = Folder().videos(shared_data / "ucf101_clips")
     table = table[table.path.isin(chosen)]
     assert len(table) == 10
     index = extract_frames(table, Store(tmp_path), workers=0)

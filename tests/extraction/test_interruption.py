@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from tests.extraction.test_one_pass import contents
-from vidrec.datasets import synthetic, ucf101
+from vidrec.datasets import synthetic
+from vidrec.datasets.folder import Folder
 from vidrec.extraction import batch, flow
 from vidrec.extraction.batch import extract_flow, extract_frames
 from vidrec.extraction.engines import FlowSettings
@@ -164,7 +165,7 @@ def dying(store, row, settings, decode):
 
 def test_workers_that_die_or_hang_cost_the_video_they_held(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "_one", dying)
-    store, table = Store(tmp_path / "store"), ucf101.videos(videos)
+    store, table = Store(tmp_path / "store"), Folder().videos(videos)
     index = extract_frames(table, store, workers=2, time_limit=3)
     bad = index[index.status != "ok"].set_index("video_id").message
     assert len(index) == 36
@@ -197,7 +198,7 @@ class Full:
 
 
 def test_a_full_disk_stops_the_run_and_it_goes_on_later(videos, tmp_path, monkeypatch):
-    store, whole, table = Store(tmp_path / "a"), Store(tmp_path / "b"), ucf101.videos(videos)[:6]
+    store, whole, table = Store(tmp_path / "a"), Store(tmp_path / "b"), Folder().videos(videos)[:6]
     dis = FlowSettings(engine="dis")
     with monkeypatch.context() as patch:
         disk = Full(100)
@@ -247,14 +248,14 @@ def test_a_real_disk_that_is_full(videos, tmp_path):
         _, err = process.communicate()
         assert process.returncode == 0, err
         whole = Store(tmp_path / "whole")
-        extract_flow(whole, table=ucf101.videos(videos), workers=0)
+        extract_flow(whole, table=Folder().videos(videos), workers=0)
         assert contents(store) == contents(whole)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_row_never_claims_images_that_are_being_replaced(videos, tmp_path, monkeypatch):
-    store, table = Store(tmp_path), ucf101.videos(videos)[:2]
+    store, table = Store(tmp_path), Folder().videos(videos)[:2]
     extract_flow(store, table=table, workers=0)
     seen = []
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.extraction.conftest import table_of
-from vidrec.datasets import synthetic, ucf101
+from vidrec.datasets import synthetic
+from vidrec.datasets.folder import Folder
 from vidrec.extraction.batch import extract_flow, extract_frames
 from vidrec.extraction.engines import FlowSettings
 from vidrec.store import Store
@@ -26,7 +27,7 @@ def contents(store):
 
 
 def test_one_pass_gives_what_two_steps_give(drawn, tmp_path):
-    table = ucf101.videos(drawn)[:4]
+    table = Folder().videos(drawn)[:4]
     one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
     index = extract_flow(one, table=table, workers=2)
     extract_frames(table, two, workers=0)
@@ -38,7 +39,7 @@ def test_one_pass_gives_what_two_steps_give(drawn, tmp_path):
 
 def test_only_what_is_missing_is_decoded(drawn, tmp_path):
     """One video with frames, one with both, one with nothing: and no others of the store."""
-    store, table = Store(tmp_path), ucf101.videos(drawn)[:4]
+    store, table = Store(tmp_path), Folder().videos(drawn)[:4]
     extract_frames(table[:3], store, workers=0)
     extract_flow(store, DIS, table=table[:1], workers=0)
     frames = {path: path.stat().st_mtime_ns for path in store.root.glob("frames/*/*/*.jpg")}
@@ -114,7 +115,7 @@ def test_a_video_that_changes_its_size_fails_in_either_way(tmp_path, monkeypatch
 
 
 def test_flow_of_frames_that_are_not_those_of_the_index_is_refused(drawn, tmp_path):
-    store, table = Store(tmp_path), ucf101.videos(drawn)[:1]
+    store, table = Store(tmp_path), Folder().videos(drawn)[:1]
     extract_frames(table, store, workers=0)
     first, second = (store.path("frame", table.video_id[0], i) for i in (4, 9))
     data = first.read_bytes()
@@ -128,7 +129,7 @@ def test_flow_of_frames_that_are_not_those_of_the_index_is_refused(drawn, tmp_pa
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_shards_merge_to_what_one_run_makes(drawn, tmp_path, count):
-    table = ucf101.videos(drawn)[:7]
+    table = Folder().videos(drawn)[:7]
     whole, root = Store(tmp_path / "whole"), tmp_path / "parts"
     extract_flow(whole, DIS, table=table, workers=0)
     sizes = []

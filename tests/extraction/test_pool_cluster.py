@@ -8,7 +8,7 @@ import pytest
 
 from tests.extraction import pool_jobs
 from tests.extraction.test_one_pass import contents
-from vidrec.datasets import ucf101
+from vidrec.datasets.folder import Folder
 from vidrec.extraction import pool
 from vidrec.extraction.batch import extract_flow
 from vidrec.extraction.engines import FlowSettings
@@ -148,7 +148,7 @@ def test_without_dask_it_is_said_what_to_install(monkeypatch):
 
 def test_flow_by_a_cluster_is_that_of_one_process(cluster, drawn, tmp_path, monkeypatch):
     """From a relative path, which means another folder where the workers are."""
-    table, settings = ucf101.videos(drawn)[:5], FlowSettings(engine="dis")
+    table, settings = Folder().videos(drawn)[:5], FlowSettings(engine="dis")
     whole = Store(tmp_path / "whole")
     extract_flow(whole, settings, table=table, workers=0)
     monkeypatch.chdir(tmp_path)

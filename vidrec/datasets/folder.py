@@ -1,158 +1,198 @@
-"""A data set that is one folder per class, <root>/<class>/<video file>, as a video table.
+"""A data set of one's own: one folder per class, <root>/<class>/<video file>.
 
-A video table is what every file of this room gives and takes: a pandas DataFrame of strings, sorted
-by `video_id`, one row per video:
-
-    video_id  "<class>/<stem>": forward slash, no extension, unique. The key of index and scores
-    path      absolute path of the video file
-    label     class name
-    group     what videos cut from one source share, such as "g07"; "" when unknown
+Groups, by which a split keeps what belongs together on one side, come from file names ("_gXX_", or
+a regular expression of one's own) or from a column of a csv file.
 """
 
-import os
+import dataclasses
 import re
-import unicodedata
-from pathlib import Path
 
 import pandas as pd
 
-COLUMNS = ("video_id", "path", "label", "group")
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".mpg", ".mpeg")
+from vidrec.datasets import listing, ucf101
+from vidrec.datasets.dataset import Dataset
+from vidrec.datasets.table import (
+    VIDEO_SUFFIXES,
+    as_table,
+    check_text,
+    is_video,
+    real_folder,
+    visible,
+)
 
-_GROUP = re.compile(r"_(g\d{2})(?=_)", re.IGNORECASE)
+LISTS = "classInd.txt"  # what tells a folder of lists, in UCF101's format, from a class
 
 
-def videos(root, *, ignore=()):
-    """The video table of a folder with one sub-folder per class.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Groups:
+    r"""Where the groups of a folder's videos come from: `pattern`, or `csv`, or file names.
 
-    Hidden files and folders are ignored, and so are files that are no videos. Nothing that looks
-    like a video is: one outside the two levels <class>/<file> is an error.
-
-    Args:
-        root: str or Path.
-        ignore: names of sub-folders of `root` that are no classes.
-
-    Returns:
-        Video table. `group` is the "gXX" of a name that holds "_gXX_", as UCF101's do, else "".
-
-    Raises:
-        FileNotFoundError: if `root` is no folder, or a link below it is broken.
-        ValueError: if there is no class folder, a class folder holds no video, a video lies at
-            another depth, two videos share class and stem, a name is no plain text, or a link leads
-            out of `root`.
+    Attributes:
+        pattern: str or None, regular expression that is searched in "<class>/<file name>"; its
+            first bracket, or what it matches, is the group: "s(\d+)e", "cam[AB]".
+        csv: str or None, a csv file, relative to the root.
+        video: str, its column with "<class>/<file>", or with the file's name where those differ in
+            all classes.
+        group: str, its column with the group.
     """
-    folder = Path(os.path.realpath(root))
-    if not folder.is_dir():
-        raise FileNotFoundError(f"`root` must be an existing folder. Received: root={str(root)!r}")
-    ignore = set(ignore)  # of a string: its letters, so that no class goes by being a part of it
-    entries = _visible(folder, folder)
-    stray = [str(entry) for entry in entries if _is_video(entry)]
-    class_folders = [entry for entry in entries if entry.is_dir() and entry.name not in ignore]
-    if not class_folders:
-        raise ValueError(
-            f"`root` must hold one sub-folder per class. Received: no sub-folder in {folder}"
-        )
-    records, empty = [], []
-    for class_folder in class_folders:
-        label = class_folder.name
-        found = []
-        for entry in _visible(class_folder, folder):
-            if entry.is_dir():
-                stray += [str(path) for path in sorted(entry.rglob("*")) if _is_video(path)]
-            elif _is_video(entry):
-                _check_text(entry)
-                found.append((f"{label}/{entry.stem}", str(entry), label, group_of(entry.stem)))
-        records += found
-        if not found:
-            empty.append(label)
-    if stray:  # before the empty folders: a nested layout is both, and this says why
-        raise ValueError(
-            "videos must lie at `root`/<class>/<file>. "
-            f"Received: {len(stray)} at another depth, the first: {stray[:5]}"
-        )
-    if empty:
-        raise ValueError(
-            f"every class folder must hold a video file ({', '.join(VIDEO_SUFFIXES)}); `ignore` "
-            "names sub-folders that are no classes. "
-            f"Received: no video file in {empty} of {folder}"
-        )
-    return as_table(records)
+
+    pattern: str | None = None
+    csv: str | None = None
+    video: str = "video"
+    group: str = "group"
 
 
-def classes(table):
-    """Sorted class names (list of str) of a video table. A class's index is its position."""
-    return sorted(set(table["label"]))
+class Folder(Dataset):
+    """Split "listed-1" is that of trainlist01.txt and testlist01.txt in UCF101's format."""
 
+    name = "folder"
+    official = {f"listed-{number}": None for number in range(1, 100)}
 
-def group_of(stem):
-    """The group "gXX" in a file name such as "v_Archery_g02_c01", lower case; "" without one."""
-    found = _GROUP.findall(stem)
-    return found[-1].lower() if found else ""  # the last: it stands next to the clip number
+    def key(self, video_id):
+        return video_id.casefold()
 
+    def locate(self, folder):
+        what = f"Lists in the format of UCF101 ({LISTS}, trainlist01.txt, testlist01.txt)"
+        return listing.locate(folder, LISTS, what=what, beside=False)
 
-def as_table(records):
-    """Records (video_id, path, label, group) in any order, as a video table.
+    def class_list(self, lists):
+        return ucf101.read_classes(lists)
 
-    Raises:
-        ValueError: if two records have the same video_id; the message names both files.
-    """
-    records = sorted(records)
-    for (first, path, *_), (second, other_path, *_) in zip(records, records[1:], strict=False):
-        if first == second:
+    def listing(self, name, lists):
+        return ucf101.read_lists(lists, int(name.split("-")[-1]), self.key)
+
+    def listed(self, lists):
+        return None  # what a split leaves out is left out on purpose
+
+    def classes(self, *, lists=None, table=None):
+        """The class folders in alphabetical order, or as classInd.txt numbers them."""
+        folder = self._lists_or_none(lists)
+        return sorted(set(table.label)) if folder is None else self.class_list(folder)
+
+    def videos(self, root, *, lists=None, groups=None, ignore=()):
+        """The video table of a folder with one sub-folder per class.
+
+        Hidden files and folders are ignored, and so are folders of lists and files that are no
+        videos. Nothing that looks like a video is: one outside the two levels <class>/<file> is an
+        error.
+
+        Args:
+            root: str or Path.
+            lists: not used.
+            groups: Groups, or None for the "gXX" of names that hold "_gXX_", as UCF101's do.
+            ignore: names of sub-folders of `root` that are no classes.
+
+        Returns:
+            Video table. `group` is "" where a name tells none.
+
+        Raises:
+            FileNotFoundError: if `root` is no folder, a link below it is broken, or the csv file of
+                `groups` is missing.
+            ValueError: if there is no class folder, a class folder holds no video, a video lies at
+                another depth, two videos share class and stem, a name is no plain text, a link
+                leads out of `root`, or `groups` leaves a video without a group.
+        """
+        folder = real_folder(root)
+        ignore = set(ignore)  # of a string: its letters, so that no class goes by being part of it
+        entries = visible(folder, folder)
+        stray = [str(entry) for entry in entries if is_video(entry)]
+        class_folders = [
+            entry
+            for entry in entries
+            if entry.is_dir() and entry.name not in ignore and not (entry / LISTS).is_file()
+        ]
+        if not class_folders:
             raise ValueError(
-                "files of one class must differ in more than the extension, which `video_id` drops."
-                f" Received: {path} and {other_path}"
+                f"`root` must hold one sub-folder per class. Received: no sub-folder in {folder}"
             )
-    return pd.DataFrame(records, columns=list(COLUMNS), dtype=str)
-
-
-def check_table(table, *, name="table"):
-    """Raises ValueError if `table`, called `name` in the message, is empty or no video table."""
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise ValueError(
-            f"`{name}` must have the columns {list(COLUMNS)}. Received: no column {missing}"
-        )
-    if not len(table):
-        raise ValueError(f"`{name}` must hold at least one video. Received: 0 rows")
-    blank = [column for column in COLUMNS if table[column].isna().any()]
-    if blank:  # what pandas makes of "" in a CSV; groupby would drop such rows
-        raise ValueError(
-            f'`{name}` must hold strings only, "" for an unknown group. Received: NaN in {blank}'
-        )
-    twice = sorted(set(table["video_id"][table["video_id"].duplicated()]))
-    if twice:
-        raise ValueError(
-            f"`{name}` must have unique video_ids. "
-            f"Received: {len(twice)} repeated, the first: {twice[:5]}"
-        )
-
-
-def _is_video(path):
-    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-
-
-def _check_text(path):
-    name = "/".join(path.parts[-2:])
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-        raise ValueError(
-            "names of classes and videos must be UTF-8 text without control characters: the index "
-            f"and OpenCV take no others. Received: {str(path)!a}. Rename it."
+        files, empty = [], []
+        for class_folder in class_folders:
+            found = 0
+            for entry in visible(class_folder, folder):
+                if entry.is_dir():
+                    stray += [str(path) for path in sorted(entry.rglob("*")) if is_video(path)]
+                elif is_video(entry):
+                    check_text(entry)
+                    files.append((class_folder.name, entry))
+                    found += 1
+            if not found:
+                empty.append(class_folder.name)
+        if stray:  # before the empty folders: a nested layout is both, and this says why
+            raise ValueError(
+                "videos must lie at `root`/<class>/<file>. "
+                f"Received: {len(stray)} at another depth, the first: {stray[:5]}"
+            )
+        if empty:
+            raise ValueError(
+                f"every class folder must hold a video file ({', '.join(VIDEO_SUFFIXES)}); `ignore`"
+                " names sub-folders that are no classes. "
+                f"Received: no video file in {empty} of {folder}"
+            )
+        group_of = _grouping(folder, groups or Groups())
+        return as_table(
+            (f"{label}/{path.stem}", str(path), label, group_of(label, path))
+            for label, path in files
         )
 
 
-def _visible(folder, root):
-    """Sorted entries of `folder` that are not hidden, each inside `root` (a real path)."""
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    for entry in entries:
-        if entry.is_symlink():
-            target = Path(os.path.realpath(entry))
-            if not target.is_relative_to(root):
-                raise ValueError(
-                    f"links below `root` must stay inside it. Received: {entry} -> {target}"
-                )
-            if not target.exists():
-                raise FileNotFoundError(
-                    f"links below `root` must lead to a file. Received: {entry} -> {target}"
-                )
-    return entries
+def _grouping(root, groups):
+    """Function of label and path to the group."""
+    if groups.pattern is not None and groups.csv is not None:
+        raise ValueError("`groups` must have `pattern` or `csv`. Received: both")
+    if groups.pattern is not None:
+        return _by_pattern(groups.pattern)
+    if groups.csv is not None:
+        return _by_csv(root / groups.csv, groups)
+    return lambda label, path: ucf101.group_of(path.stem)
+
+
+def _by_pattern(pattern):
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"`groups.pattern` must be a regular expression. Received: {pattern!r}: {error}"
+        ) from error
+
+    def group(label, path):
+        match = expression.search(f"{label}/{path.name}")
+        found = match and (match[1] if expression.groups else match[0])
+        if not found:
+            raise ValueError(
+                f"`groups.pattern` must find a group in the name of every video. "
+                f"Received: {pattern!r}, none in {label}/{path.name}"
+            )
+        return found
+
+    return group
+
+
+def _by_csv(file, groups):
+    if not file.is_file():
+        raise FileNotFoundError(f"`groups.csv` must be a file below the root. Received: {file}")
+    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    lacking = [name for name in (groups.video, groups.group) if name not in table]
+    if lacking:
+        raise ValueError(
+            f"{file} must have the columns {groups.video!r} and {groups.group!r} of `groups`. "
+            f"Received: {list(table)}"
+        )
+    known = {}
+    pairs = zip(table[groups.video].str.strip(), table[groups.group].str.strip(), strict=True)
+    for number, (name, group) in enumerate(pairs, start=2):
+        if not name or not group or known.setdefault(name, group) != group:
+            raise ValueError(
+                f"{file} line {number} must give a video its one group. Received: "
+                f"{groups.video}={name!r}, {groups.group}={group!r}"
+            )
+
+    def group(label, path):
+        names = (f"{label}/{path.name}", f"{label}/{path.stem}", path.name, path.stem)
+        found = next((known[name] for name in names if name in known), None)
+        if found is None:
+            raise ValueError(
+                f"{file} must have a line for every video. Received: none for {label}/{path.name}"
+            )
+        return found
+
+    return group

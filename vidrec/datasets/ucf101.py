@@ -1,6 +1,6 @@
 """UCF101: 13,320 videos of 101 classes in 25 groups each, with three official splits.
 
-Soomro, Zamir and Shah 2012 (arXiv:1212.0402). The lists come as a folder `ucfTrainTestlist`:
+The lists come as a folder `ucfTrainTestlist`:
 
     classInd.txt      "1 ApplyEyeMakeup"
     trainlist01.txt   "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1"
@@ -11,57 +11,98 @@ HandStandPushups where the class list says HandstandPushups. Names are matched w
 case, and extensions are not compared, so that re-encoded videos are found.
 """
 
-import logging
 import re
-from pathlib import Path
 
-import pandas as pd
+from vidrec.datasets import listing
+from vidrec.datasets.dataset import Dataset
+from vidrec.datasets.facts import Download, Facts
 
-from vidrec.datasets import folder
-from vidrec.datasets.splits import check_split
-from vidrec.files import check_name
-
-SPLIT_SIZES = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}  # videos (train, test)
-
+_NAME = re.compile(r"v_(?P<label>[a-z]+)_(?P<group>g\d{2})_c\d{2}", re.IGNORECASE)
 _CLASS = re.compile(r"(\d+)\s+(\S.*)")
-_VIDEO = re.compile(r"([^/\\]+)/([^/\\]+_g\d{2}_[^/\\]*)\.\w+(?:\s+(\d+))?", re.IGNORECASE)
-_log = logging.getLogger(__name__)
+_LINE = re.compile(r"([^/\\]+)/([^/\\]+)\.\w+(?:\s+(\d+))?")
+_GROUP = re.compile(r"_(g\d{2})(?=_)", re.IGNORECASE)
+_SPELLING = {"handstandpushups": "HandstandPushups"}  # of the class list; the files differ
 
 
-def videos(root):
-    """The video table of `root`, <class>/<file>, or of the folder UCF-101 that the archive makes.
+class UCF101(Dataset):
+    name = "ucf101"
+    facts = Facts(
+        title="UCF101",
+        reference="Soomro, Zamir and Shah 2012, arXiv:1212.0402",
+        page="https://www.crcv.ucf.edu/research/data-sets/ucf101/",
+        licence="No licence is stated; the clips are from YouTube. For research.",
+        classes=101,
+        videos=13320,
+        downloads=(
+            Download(
+                file="UCF101.rar",
+                url="https://www.crcv.ucf.edu/data/UCF101/UCF101.rar",
+                into="UCF101",
+            ),
+            Download(
+                file="UCF101TrainTestSplits-RecognitionTask.zip",
+                url="https://www.crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip",
+                into="lists",
+                # published by TensorFlow Datasets, url_checksums/ucf101.txt
+                sha256="5c0d1a53b8ed364a2ac830a73f405e51bece7d98ce1254fd19ed4a36b224bd27",
+            ),
+        ),
+        max_bytes=20 << 30,
+    )
+    official = {
+        "official-1": {"train": 9537, "test": 3783},
+        "official-2": {"train": 9586, "test": 3734},
+        "official-3": {"train": 9624, "test": 3696},
+    }
+    example = "v_<Class>_gXX_cYY"
 
-    The lists may lie in `root` too, as `ucfTrainTestlist`.
-
-    Raises:
-        FileNotFoundError, ValueError: as `vidrec.datasets.folder.videos`.
-    """
-    inner = Path(root) / "UCF-101"
-    # a link is left to `folder.videos`, which refuses one that leads out of `root`
-    own = inner.is_dir() and not inner.is_symlink()
-    return folder.videos(inner if own else root, ignore=("ucfTrainTestlist",))
-
-
-def classes(lists_dir):
-    """Class names (list of str) in the official order. A class's index is its position, from 0.
-
-    Raises:
-        FileNotFoundError: if classInd.txt is missing.
-        ValueError: if a line is malformed or repeats, a name is one that `check_name` refuses, or
-            the numbers are not 1 to N.
-    """
-    path = Path(lists_dir).absolute() / "classInd.txt"
-    names = {}
-    for number, line in _lines(path):
-        match = _CLASS.fullmatch(line)
+    def identify(self, path):
+        match = _NAME.fullmatch(path.stem)
         if not match:
-            raise ValueError(f"{path} line {number} must be `<index> <class>`. Received: {line!r}")
+            return None
+        label, folder = match["label"], path.parent.name
+        label = folder if folder.casefold() == label.casefold() else label
+        return _SPELLING.get(label.casefold(), label), path.stem, match["group"].lower()
+
+    def locate(self, folder):
+        what = f"The lists ucfTrainTestlist (from {self.facts.page})"
+        return listing.locate(folder, "classInd.txt", what=what)
+
+    def class_list(self, lists):
+        return read_classes(lists)
+
+    def listing(self, name, lists):
+        found = read_lists(lists, int(name[-1]), self.key)
+        bare = found.videos[found.videos.group == ""]
+        found.problems += [
+            f"{row.line} must name a group, as v_YoYo_g25_c05 does. Received: {row.video_id}"
+            for row in bare.itertuples()
+        ]
+        return found
+
+
+def group_of(stem):
+    """The group "gXX" in a file name such as "v_Archery_g02_c01", lower case; "" without one."""
+    found = _GROUP.findall(stem)
+    return found[-1].lower() if found else ""  # the last: it stands next to the clip number
+
+
+def read_classes(lists):
+    """Class names (list of str) in the order of classInd.txt in the folder `lists`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if a line is malformed or repeats, or the numbers are not 1 to N.
+    """
+    names, path = {}, lists / "classInd.txt"
+    for line in listing.lines(path):
+        match = _CLASS.fullmatch(line.text)
+        if not match:
+            raise ValueError(f"{line} must be `<index> <class>`. Received: {line.text!r}")
         index, name = int(match[1]), match[2]
         if index in names or name.casefold() in map(str.casefold, names.values()):
-            raise ValueError(
-                f"{path} line {number} must not repeat an index or a class. Received: {line!r}"
-            )
-        _check_name(path, number, name)
+            raise ValueError(f"{line} must not repeat an index or a class. Received: {line.text!r}")
+        listing.check(line, name)
         names[index] = name
     if not names or sorted(names) != list(range(1, len(names) + 1)):
         raise ValueError(
@@ -70,120 +111,35 @@ def classes(lists_dir):
     return [names[index] for index in sorted(names)]
 
 
-def split(table, lists_dir, number, *, allow_missing=False, check_sizes=True):
-    """The official split `number`, as (train, test) of the rows of `table`.
+def read_lists(lists, number, key):
+    """The Listing of trainlist<number>.txt and testlist<number>.txt in the folder `lists`.
 
-    The lists are checked as a whole, before it is asked which videos are there.
-
-    Args:
-        table: video table. Rows that the lists do not name are left out, with a logged count.
-        lists_dir: folder with classInd.txt, trainlist0N.txt and testlist0N.txt.
-        number: int, 1 to 3.
-        allow_missing: bool. True returns what is there of the listed videos and logs how many are
-            not; a side, not both, may then be empty.
-        check_sizes: bool. False accepts lists of other lengths than `SPLIT_SIZES`, as other data
-            sets in this format have them.
-
-    Returns:
-        Tuple (train, test) of video tables. `video_id` stays as it is in `table`; `label` is the
-        class list's spelling.
+    `key`: function of a video_id, see `Dataset.key`.
 
     Raises:
-        FileNotFoundError: if a list is missing, or listed videos are not in `table`.
-        ValueError: if `number` or `table` is none, a line is malformed, names an unknown class or
-            a name that `vidrec.files.check_name` refuses, a video or group is on both sides, a
-            video is listed twice, or a list has another size.
+        FileNotFoundError: if a list or classInd.txt is missing.
+        ValueError: as `read_classes`.
     """
-    if not isinstance(number, int) or number not in SPLIT_SIZES:
-        raise ValueError(f"`number` must be 1, 2 or 3. Received: number={number!r}")
-    names = classes(lists_dir)
-    lists_dir = Path(lists_dir).absolute()
-    paths = [lists_dir / f"{side}list{number:02d}.txt" for side in ("train", "test")]
-    lists = [_read_list(path, names) for path in paths]
-    for path, listed, size in zip(paths, lists, SPLIT_SIZES[number], strict=True):
-        if check_sizes and len(listed) != size:
-            raise ValueError(
-                f"{path} must list {size} videos; check_sizes=False accepts lists that are not "
-                f"UCF101's own. Received: {len(listed)} videos"
-            )
-    try:
-        check_split(*lists)
-    except ValueError as error:
-        raise ValueError(f"{paths[0]} and {paths[1]}: {error}") from error
-    return _select(table, lists, allow_missing)
-
-
-def _lines(path):
-    """(line number from 1, text) of the lines that are not blank, stripped."""
-    if not path.is_file():
-        raise FileNotFoundError(f"`lists_dir` must hold {path.name}. Received: no file {path}")
-    # universal line ends; a byte that is no UTF-8 becomes a mark, and its line an error below
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    numbered = enumerate(text.split("\n"), start=1)
-    return [(number, line.strip()) for number, line in numbered if line.strip()]
-
-
-def _read_list(path, names):
-    """One list as a table: video_id is the key to match on, path is as written, label is ours."""
-    official = {name.casefold(): index for index, name in enumerate(names)}
-    records, seen = [], set()
-    for number, line in _lines(path):
-        match = _VIDEO.fullmatch(line)
-        if not match:
-            raise ValueError(
-                f"{path} line {number} must be `<class>/<name>_gXX_<name>.<extension>`, with or "
-                f"without the class's index behind it. Received: {line!r}"
-            )
-        label, stem, index = match.groups()
-        position = official.get(label.casefold())
-        if position is None:
-            raise ValueError(
-                f"{path} line {number} must name a class of classInd.txt. Received: {label!r}"
-            )
-        if index is not None and int(index) != position + 1:
-            raise ValueError(
-                f"{path} line {number} must give {label} the index {position + 1} of classInd.txt. "
-                f"Received: {line!r}"
-            )
-        _check_name(path, number, f"{label}/{stem}")
-        key = f"{label}/{stem}".casefold()
-        if key in seen:
-            raise ValueError(f"{path} line {number} must not repeat a video. Received: {line!r}")
-        seen.add(key)
-        records.append((key, f"{label}/{stem}", names[position], folder.group_of(stem)))
-    return pd.DataFrame(records, columns=list(folder.COLUMNS), dtype=str)
-
-
-def _check_name(path, number, name):
-    try:
-        check_name(name)
-    except ValueError as error:
-        raise ValueError(f"{path} line {number}: {error}") from error
-
-
-def _select(table, lists, allow_missing):
-    """The rows of `table` that each list names, labelled as the list labels them."""
-    folder.check_table(table)
-    keys = table["video_id"].str.casefold()
-    twins = sorted(table["video_id"][keys.duplicated(keep=False)], key=str.casefold)
-    if twins:
-        raise ValueError(f"`table` must not hold ids that differ in case only. Received: {twins}")
-    listed = pd.concat(lists, ignore_index=True)
-    absent = listed["path"][~listed["video_id"].isin(keys)]
-    if len(absent) == len(listed) or (len(absent) and not allow_missing):
-        raise FileNotFoundError(
-            "`table` must hold every listed video; allow_missing=True returns the part that is "
-            f"there, if there is any. Received: {len(absent)} of {len(listed)} missing, the first: "
-            f"{list(absent[:5])}"
-        )
-    if len(absent):
-        _log.warning("%d of %d listed videos are missing", len(absent), len(listed))
-    unlisted = int((~keys.isin(listed["video_id"])).sum())
-    if unlisted:
-        _log.warning("%d of %d videos are in neither list and left out", unlisted, len(table))
-    sides = []
-    for side in lists:
-        labels = keys.map(dict(zip(side["video_id"], side["label"], strict=True)))
-        rows = table.assign(label=labels)[labels.notna()]
-        sides.append(rows.astype({"label": str}).sort_values("video_id", ignore_index=True))
-    return tuple(sides)
+    classes, records, problems = read_classes(lists), [], []
+    position = {name.casefold(): i for i, name in enumerate(classes)}
+    for side in ("train", "test"):
+        for line in listing.lines(lists / f"{side}list{number:02d}.txt"):
+            match = _LINE.fullmatch(line.text)
+            place = position.get(match[1].casefold()) if match else None
+            if not match:
+                problems.append(
+                    f"{line} must be `<class>/<name>.<extension>`, with or without the class's "
+                    f"index behind it. Received: {line.text!r}"
+                )
+            elif place is None:
+                problems.append(f"{line} must name a class of classInd.txt. Received: {match[1]!r}")
+            elif match[3] and int(match[3]) != place + 1:
+                problems.append(
+                    f"{line} must give {classes[place]} its index in classInd.txt, {place + 1}. "
+                    f"Received: {line.text!r}"
+                )
+            else:
+                name = f"{classes[place]}/{match[2]}"
+                group = group_of(match[2])
+                records.append((name, classes[place], group, side, str(line)))
+    return listing.Listing.of(records, classes, problems, key)

@@ -6,7 +6,8 @@ def table(summary):
 
     Args:
         summary: DataFrame with one row a stream, in its index the names, and the columns top1,
-            top1_low, top1_high, top5, mean_class_accuracy, chance, in [0, 1], and videos.
+            top1_low, top1_high, top5, mean_class_accuracy, chance, in [0, 1], videos, and missing
+            and expected, of the whole data set.
 
     Returns:
         str of several lines.
@@ -20,4 +21,10 @@ def table(summary):
             f"{name:>10} {row.top1:>7.1%}  {span:<18} {row.top5:>7.1%}"
             f" {row.mean_class_accuracy:>11.1%} {row.videos:>7.0f}"
         )
-    return "\n".join([*lines, f"{'chance':>10} {summary.chance.iloc[0]:>7.1%}"])
+    lines.append(f"{'chance':>10} {summary.chance.iloc[0]:>7.1%}")
+    missing, expected = summary.missing.iloc[0], summary.expected.iloc[0]
+    if missing:
+        lines.append(
+            f"Partial data: {missing:,} of {expected:,} videos of the data set are missing"
+        )
+    return "\n".join(lines)

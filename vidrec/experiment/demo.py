@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from vidrec.experiment import videos
+from vidrec.experiment.splits import split_videos
 from vidrec.extraction.engines import FlowSettings
 from vidrec.store import Store
 
@@ -28,7 +29,7 @@ def run(experiment, out, *, config_path="", workers=None):
     written = videos.draw_videos(experiment)
     print(f"{written} clips written" if written else "all there")
     _say(2, "frames", f"AVI to JPG, into {data.root}/frames")
-    index = videos.extract_frames(data.videos, store, experiment=experiment, workers=workers)
+    index = videos.extract_frames(videos.Source.of(experiment), store, workers=workers)
     _refuse(videos.problems(index))
     _say(3, "flow", f"TV-L1 of each pair of frames, into {data.root}/flow")
     index = videos.extract_flow(store, FlowSettings(**data.flow.model_dump()), workers=workers)
@@ -52,8 +53,7 @@ def run(experiment, out, *, config_path="", workers=None):
     _say(7, "SavedModel", "uint8 clips in, probabilities out")
     model, difference = export(experiment, out)
     print(f"largest difference of logits from Keras: {difference:.1e}")
-    _, test_videos, _ = videos.split_videos(experiment)
-    clip = test_videos.path.iloc[-1]
+    clip = split_videos(experiment)[0].test.path.iloc[-1]
     _say(8, "prediction", f"a test clip that no training saw: {clip}")
     prediction = Predictor(model).predict(clip)
     for name, probability in prediction.top(3):

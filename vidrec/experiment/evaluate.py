@@ -10,7 +10,7 @@ from vidrec import config
 from vidrec.evaluation import fusion, metrics, plots, scores
 from vidrec.experiment import clips
 from vidrec.experiment.runs import WEIGHTS, load_stream, stream_folder
-from vidrec.experiment.videos import split_videos
+from vidrec.experiment.splits import describe, split_videos
 from vidrec.files import sha256, write_atomic
 
 
@@ -29,16 +29,17 @@ def evaluate(experiment, out):
 
     Returns:
         DataFrame with one row for each stream and one for the fusion: top1 and top5 (mean over the
-        draws), top1_low and top1_high (their range), mean_class_accuracy, chance, videos.
+        draws), top1_low and top1_high (their range), mean_class_accuracy, chance, videos; and of
+        the whole data set, missing and expected videos.
 
     Raises:
         FileNotFoundError: if a stream is not trained.
         ValueError: if a stream was trained on other classes, or on a video of the test.
     """
     folder = Path(out) / experiment.name / "evaluation"
-    _, test_videos, classes = split_videos(experiment)
+    split, classes = split_videos(experiment)
     draws = {
-        stream: list(_score_draws(experiment, stream, out, test_videos, classes, folder))
+        stream: list(_score_draws(experiment, stream, out, split, classes, folder))
         for stream in experiment.streams
     }
     if len(draws) == 2:
@@ -63,28 +64,29 @@ def evaluate(experiment, out):
             {"stream": name}
             | found[["top1", "top5", "mean_class_accuracy", "chance", "videos"]].mean().to_dict()
             | {"top1_low": found.top1.min(), "top1_high": found.top1.max()}
+            | {"missing": split.missing, "expected": split.expected}
         )
     summary = pd.DataFrame(rows).set_index("stream").astype({"videos": int})
     write_atomic(folder / "summary.csv", summary.to_csv().encode())
     return summary
 
 
-def _score_draws(experiment, stream, out, test_videos, classes, folder):
+def _score_draws(experiment, stream, out, split, classes, folder):
     trained = load_stream(stream_folder(experiment, stream, out))
     if trained.classes != classes:
         raise ValueError(
             f"{trained.run} was trained on other classes: {list(trained.classes)}. "
             f"Received: {list(classes)}"
         )
-    trained.check_unseen(test_videos.video_id)
+    trained.check_unseen(split.test.video_id)
     settings = experiment.evaluation
     clip = experiment.clip_spec(config.STREAMS[stream])
-    source = clips.clip_source(experiment, test_videos, classes, clip)
+    source = clips.clip_source(experiment, split.test, classes, clip)
     hashes = {
         "index_sha256": source.store.fingerprint(),
         "weights_sha256": sha256(trained.run / WEIGHTS),
     }
-    video_ids, forward = list(test_videos.video_id), scores.inference(trained.model)
+    video_ids, forward = list(split.test.video_id), scores.inference(trained.model)
     number = settings.draws if settings.sampling == "random" else 1
     for draw in range(number):
         stamp = {
@@ -93,6 +95,8 @@ def _score_draws(experiment, stream, out, test_videos, classes, folder):
             "protocol": f"{settings.sampling}, {experiment.clip.segments} segments",
             "draw": draw,
             "split": experiment.data.split.model_dump(mode="json"),
+            "data": describe(experiment, split),
+            "trained_on": trained.data,
             "clip": dataclasses.asdict(source.timing),
             "short_side": settings.short_side,
             "short_video": source.short_video,

@@ -5,6 +5,7 @@
     provenance.json    seed, versions, git commit, command
     classes.txt        class names in the order of the logits
     train_videos.txt   the ids of the videos that it is trained on
+    missing_videos.txt the ids of videos of the data set that were not there; as a rule, empty
     log.csv, curves.png, checkpoints/
     stream.weights.h5  when the last stage is done: the run is complete
 """
@@ -33,16 +34,19 @@ CONFIG = "config.yaml"
 PROVENANCE = "provenance.json"
 CLASSES = "classes.txt"
 TRAIN_VIDEOS = "train_videos.txt"
+MISSING_VIDEOS = "missing_videos.txt"
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedStream:
-    """A stream from a run folder: keras.Model, class names, ids of the videos it was trained on."""
+    """A stream from a run folder: keras.Model, class names, ids of the videos it was trained on,
+    and what `splits.describe` says of them."""
 
     run: Path
     model: keras.Model
     classes: tuple
     train_videos: frozenset
+    data: dict
 
     def check_unseen(self, video_ids):
         """Refuses to score a stream on videos that it was trained on.
@@ -95,12 +99,13 @@ def load_stream(run):
                 "(`vidrec train`), with --resume if it was interrupted."
             )
     saved = config.Experiment(**yaml.safe_load((run / CONFIG).read_text()))
-    stream = json.loads((run / PROVENANCE).read_text())["stream"]
+    provenance = json.loads((run / PROVENANCE).read_text())
+    stream = provenance["stream"]
     classes = tuple((run / CLASSES).read_text().splitlines())
     model = build_stream(saved, stream, len(classes), saved.clip_spec(config.STREAMS[stream]))
     model.load_weights(run / WEIGHTS)
     videos = frozenset((run / TRAIN_VIDEOS).read_text().splitlines())
-    return TrainedStream(run, model, classes, videos)
+    return TrainedStream(run, model, classes, videos, provenance["data"])
 
 
 def check_free(run, experiment, stream, resume):
@@ -126,13 +131,19 @@ def check_free(run, experiment, stream, resume):
         )
 
 
-def begin(run, experiment, stream, config_path, classes, train_videos):
+def begin(run, experiment, stream, classes, split, *, facts):
     """Writes what a run is made from; when it is resumed, checks that the videos are the same.
+
+    `facts`: dict that goes into the provenance.
 
     Raises:
         ValueError: if the run that is resumed was begun on other videos or classes.
     """
-    lists = {CLASSES: classes, TRAIN_VIDEOS: train_videos}
+    lists = {
+        CLASSES: classes,
+        TRAIN_VIDEOS: split.train.video_id,
+        MISSING_VIDEOS: split.missing_names,
+    }
     for name, lines in lists.items():
         text = "".join(f"{line}\n" for line in lines)
         if (run / "checkpoints").exists() and (run / name).read_text() != text:
@@ -146,7 +157,7 @@ def begin(run, experiment, stream, config_path, classes, train_videos):
     (run / "log.csv").unlink(missing_ok=True)  # of an attempt without a checkpoint
     provenance = {
         "stream": stream,
-        "config": str(config_path),
+        **facts,
         "seed": experiment.seed,
         "command": sys.argv,
         "vidrec": vidrec.__version__,
@@ -164,7 +175,7 @@ def begin(run, experiment, stream, config_path, classes, train_videos):
 
 def _decides(experiment, stream):
     """What of a configuration decides a stream's weights."""
-    places = {"root", "videos", "layout"}  # begin() compares the videos themselves
+    places = {"root", "videos", "lists", "layout"}  # begin() compares the videos themselves
     others = {"fusion": True, "evaluation": True, "streams": True, "data": places}
     content = experiment.model_dump(exclude=others)
     streams = experiment.streams

@@ -17,7 +17,7 @@ from vidrec.experiment.runs import (
     load_stream,
     stream_folder,
 )
-from vidrec.experiment.videos import split_videos
+from vidrec.experiment.splits import describe, split_videos
 from vidrec.files import flush
 from vidrec.models.transfer import transfer_weights
 from vidrec.pipeline.dataset import steps_per_epoch
@@ -58,11 +58,12 @@ def train(experiment, stream, out, *, config_path="", resume=False):
         print(f"{stream}: trained already, in {run}")
         return run
 
-    train_videos, test_videos, classes = split_videos(experiment)
+    split, classes = split_videos(experiment)
     clip = experiment.clip_spec(config.STREAMS[stream])
-    source = clips.clip_source(experiment, train_videos, classes, clip)
-    held_out = clips.clip_source(experiment, test_videos, classes, clip)
-    sizes = f"{len(source)} training and {len(held_out)} test videos"
+    source = clips.clip_source(experiment, split.train, classes, clip)
+    watched = "test" if split.validation is None else "validation"  # without one, as the papers do
+    held_out = clips.clip_source(experiment, split.sides[watched], classes, clip)
+    sizes = f"{len(source)} training and {len(held_out)} {watched} videos"
     print(f"{stream}: {sizes}, {len(classes)} classes", flush=True)
     validation = None
     if experiment.evaluation.each_epoch:  # one draw: the paper's, noisy and cheap (3.4.2)
@@ -70,12 +71,19 @@ def train(experiment, stream, out, *, config_path="", resume=False):
 
     keras.utils.set_random_seed(experiment.seed)
     with choose_strategy().scope():
-        model = _new_stream(experiment, stream, out, classes, clip, test_videos.video_id)
+        model = _new_stream(experiment, stream, out, classes, clip, split.test.video_id)
         for stage in plan.stages:  # all that can be wrong is found before the first one trains
             set_trainable(model, stage.layers)
             check_batch_size(stage.batch_size)
             steps_per_epoch(source, stage.batch_size)
-        begin(run, experiment, stream, config_path, classes, train_videos.video_id)
+        begin(
+            run,
+            experiment,
+            stream,
+            classes,
+            split,
+            facts={"config": str(config_path), "data": describe(experiment, split)},
+        )
         saved = checkpoints.last_checkpoint(run / "checkpoints")
         for number, stage in enumerate(plan.stages):
             if saved and number < saved[1]["stage"]:

@@ -1,8 +1,11 @@
-"""An experiment's videos: drawn or found, extracted, split."""
+"""An experiment's videos: drawn or found, and extracted."""
 
 import dataclasses
+from pathlib import Path
 
-from vidrec.datasets import folder, splits, synthetic, ucf101
+from vidrec.datasets import registry, synthetic
+from vidrec.datasets.folder import Groups
+from vidrec.datasets.ucf101 import group_of
 from vidrec.extraction import batch, jobs, pool
 from vidrec.extraction.forecast import forecast
 from vidrec.extraction.progress import progress_bar
@@ -38,39 +41,58 @@ def draw_videos(experiment):
     return synthetic.write_videos(data.videos, spec, progress=progress)
 
 
-def find_videos(videos, experiment=None):
-    """The video table of a folder of class folders.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where video files are, and of what data set they are.
 
-    With list files beside them, as in UCF101, where the experiment's split is official.
+    Attributes:
+        videos: path of the folder.
+        dataset: str, a name from `vidrec.datasets.registry`.
+        lists: path of the folder in or near which the official lists are, or None for `videos`.
+        groups: `vidrec.datasets.folder.Groups` or None.
     """
-    official = experiment is not None and experiment.data.split.kind == "official"
-    return ucf101.videos(videos) if official else folder.videos(videos)
+
+    videos: str | Path
+    dataset: str = "folder"
+    lists: str | Path | None = None
+    groups: Groups | None = None
+
+    @classmethod
+    def of(cls, experiment):
+        """That of an experiment."""
+        data = experiment.data
+        groups = data.groups and Groups(**data.groups.model_dump())
+        return cls(videos=data.videos, dataset=data.dataset, lists=data.lists, groups=groups)
+
+    def table(self):
+        """The video table."""
+        own = {} if self.groups is None else {"groups": self.groups}
+        return registry.get(self.dataset).videos(self.videos, lists=self.lists, **own)
 
 
-def extract_frames(videos, store, *, experiment=None, **how):
-    """Frames of all videos of a folder into a Store; returns the index of those videos.
+def extract_frames(source, store, **how):
+    """Frames of all videos of a Source into a Store; returns the index of those videos.
 
     `how`: see `vidrec.extraction.batch.work`.
     """
-    return batch.extract_frames(find_videos(videos, experiment), store, **how)
+    return batch.extract_frames(source.table(), store, **how)
 
 
-def extract_flow(store, settings, *, videos=None, experiment=None, **how):
+def extract_flow(store, settings, *, source=None, **how):
     """Flow of all frames in a Store; returns the index.
 
-    With a folder of videos, of these: those that have no frames get both in one pass.
+    With a Source, of its videos: those that have no frames get both in one pass.
     `settings`: FlowSettings; `how`: see `vidrec.extraction.batch.work`.
     """
-    table = None if videos is None else find_videos(videos, experiment)
-    return batch.extract_flow(store, settings, table=table, **how)
+    return batch.extract_flow(store, settings, table=source and source.table(), **how)
 
 
-def plan(videos, store, settings=None, *, experiment=None, workers=None):
+def plan(source, store, settings=None, *, workers=None):
     """A line for people on what `extract_frames`, or with `settings` `extract_flow`, would take.
 
-    `videos` may be None with `settings`. Nothing is written.
+    `source` may be None with `settings`. Nothing is written.
     """
-    table = None if videos is None else find_videos(videos, experiment)
+    table = source and source.table()
     if settings is None:
         todo = jobs.frame_jobs(table, store)
     else:
@@ -78,38 +100,50 @@ def plan(videos, store, settings=None, *, experiment=None, workers=None):
     return forecast(todo, workers=workers).text(store.root, pool.count(workers))
 
 
-def index_store(root, layout, *, videos=None):
+def index_store(root, layout, *, dataset="folder", videos=None, lists=None):
     """Writes the index of a set that another tool extracted, and returns it.
 
     Args:
         root: path of the set.
         layout: a name from `vidrec.layouts.LAYOUTS`.
-        videos: folder of class folders that the set was made from, or None. Layouts without class
-            folders need it: their own files do not tell the class.
+        dataset: a name from `vidrec.datasets.registry`.
+        videos: folder of the videos that the set was made from, or None.
+        lists: folder in or near which the official lists are, or None. Layouts without class
+            folders need `videos` or `lists`: their own files do not tell the class.
 
     Raises:
-        FileNotFoundError: if no image is found.
+        FileNotFoundError: if no image is found, or no lists are where they should be.
         FileExistsError: if the set is a store that vidrec extracted.
         RuntimeError: if another process is writing the index.
         ValueError: if the classes are not known, or the images are packed.
     """
-    store = Store(root, layout)
+    store, data = Store(root, layout), registry.get(dataset)
     if layout == "vidrec" and store.rows():
         raise FileExistsError(
             f"{store.index_path} is there already, with what extraction knows of each video. "
             "Remove it first if it must be made anew from the files."
         )
-    known = {} if videos is None else {v.video_id: v for v in folder.videos(videos).itertuples()}
-    found = scan(store, sorted(known) or None)
+    names, known = None, ()
+    if videos is not None:
+        known = data.videos(videos, lists=lists)
+        names = sorted(known.video_id)
+    elif lists is not None:
+        data.locate(lists)  # says where they should be
+        known = data.listed(lists).videos.assign(path="")
+        if "{video_id}" not in store.names.frame:
+            names = [name for name in known.video_id if store.folder("frame", name).is_dir()]
+    known = {data.key(video.video_id): video for video in known.itertuples()} if len(known) else {}
+    found = scan(store, names)
+    for row in found:
+        video = known.get(data.key(row.video_id))
+        row.group = video.group if video else group_of(row.video_id)
+        if video:
+            row.label, row.source = video.label, video.path
     if not all(row.label for row in found):
         raise ValueError(
             f"The files of layout {layout!r} do not tell the classes. Pass --videos, the folder of "
-            "class folders that the set was made from."
+            "videos that the set was made from, or --dataset and --lists, the official lists."
         )
-    for row in found:
-        row.group = folder.group_of(row.video_id)
-        if row.video_id in known:
-            row.source = known[row.video_id].path
     with store.writing():
         for row in found:
             store.append(row)
@@ -119,54 +153,3 @@ def index_store(root, layout, *, videos=None):
 def problems(index):
     """The rows of an index that are not "ok"."""
     return index[index.status != "ok"]
-
-
-def split_videos(experiment):
-    """The videos of training and of test, and the class names.
-
-    Returns:
-        (train, test, classes): two tables of the index's columns, and a tuple of str.
-
-    Raises:
-        ValueError: if a video of the index is not "ok" and the experiment does not allow that, or
-            the split is wrong.
-        FileNotFoundError: if there is no index, or a listed video is missing.
-    """
-    data, split = experiment.data, experiment.data.split
-    index = Store(data.root, data.layout).index()
-    bad = problems(index)
-    if len(bad):
-        listing = "\n".join(f"  {row.message or row.video_id}" for row in bad.itertuples())
-        if not data.allow_missing:
-            raise ValueError(
-                f"{len(bad)} of {len(index)} videos in {data.root} are not whole:\n{listing}\n"
-                "Mend or remove them and extract again, or set data.allow_missing: true."
-            )
-        print(f"Left out: {len(bad)} of {len(index)} videos that are not whole:\n{listing}")
-    table = index[index.status == "ok"]
-    videos = table[["video_id", "label", "group"]].assign(path=table.source)
-    if split.kind == "official":
-        classes = ucf101.classes(split.lists)
-        parts = ucf101.split(
-            videos,
-            split.lists,
-            split.number,
-            allow_missing=data.allow_missing,
-            check_sizes=split.check_sizes,
-        )
-    else:
-        classes = folder.classes(videos)
-        if split.kind == "groups":
-            parts = splits.group_list_split(videos, test_groups=split.test_groups)
-        else:
-            part = {"random": splits.random_split, "grouped": splits.grouped_split}[split.kind]
-            parts = part(videos, test_fraction=split.test_fraction, seed=split.seed)
-    shared = splits.shared_groups(*parts)
-    if shared:
-        print(
-            f"Note: clips of {shared} groups (source videos) are on both sides of this split. The "
-            "accuracy is not comparable with that of a split by group."
-        )
-    facts = table.drop(columns=["label", "group"])
-    train, test = (part.merge(facts, on="video_id", validate="one_to_one") for part in parts)
-    return train, test, tuple(classes)

@@ -43,6 +43,9 @@ class Predictor:
     Args:
         folder: path of what `export_savedmodel` wrote.
 
+    Attributes:
+        notes: list of str, what is to be known of the model's results.
+
     Raises:
         FileNotFoundError: if the folder is no SavedModel of vidrec.
     """
@@ -61,6 +64,12 @@ class Predictor:
         self.flow = facts["flow"] and FlowSettings(**facts["flow"])
         self.short_side = facts["short_side"]
         self.pad = facts["short_video"] == "pad"
+        trained_on = [run["data"] for run in facts["runs"] if run.get("data")]
+        lacking = {(data["missing"], data["expected"]) for data in trained_on if data["missing"]}
+        self.notes = [
+            f"Trained on partial data: {missing:,} of {expected:,} videos were missing"
+            for missing, expected in sorted(lacking)
+        ]
         self._model = tf.saved_model.load(str(folder))
         self._serve = self._model.signatures["serving_default"]
 

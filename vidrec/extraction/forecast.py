@@ -1,5 +1,6 @@
 """What an extraction will take, in time and on the disk, from a quick sample of its videos."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidrec.extraction import pool
+from vidrec.extraction import pool, source
 from vidrec.extraction.jpeg import decode_gray, encode_jpeg, read_jpeg
 from vidrec.extraction.progress import duration
 from vidrec.extraction.video import promised_frames, read_frames
@@ -25,7 +26,8 @@ class Forecast:
     """What is to be done.
 
     Attributes:
-        frames: list of int >= 1, frames of each job's video, as its row or its file's size tells.
+        frames: list of int >= 1, frames of each job's video, as its row, its folder of
+            images or its file's size tells.
         seconds: list of float >= 0, s, what each job would take one process of this machine.
         bytes: int, what all will take on the disk.
         replaced: int, videos among them whose flow was made otherwise, and is made again.
@@ -74,7 +76,7 @@ def forecast(jobs, *, workers=None):
     density = sum(densities) / (len(densities) or 1)
     frames, amounts = [], []
     for _, row, _, decode in jobs:
-        guess = density * _file_size(row.source) if decode else row.n_frames
+        guess = _frames(row.source, density) if decode else row.n_frames
         frames.append(max(1, round(guess)))
         amounts.append(guess * (row.width * row.height or pixels / count))
     replaced = sum(
@@ -88,7 +90,9 @@ def _sample(store, row, settings, decode):
     cv2.setNumThreads(1)  # as extraction does
     block = _block_size(store.root)
     try:
-        density = promised_frames(row.source)[0] / _file_size(row.source) if decode else 0
+        density = 0
+        if decode and os.path.isfile(row.source):
+            density = promised_frames(row.source)[0] / source.source_bytes(row.source)
         began = time.perf_counter()
         if decode:
             images = itertools.islice(read_frames(row.source), SAMPLED_FRAMES)
@@ -138,8 +142,11 @@ def _block_size(path):
     return os.statvfs(_existing(path)).f_frsize if hasattr(os, "statvfs") else 4096
 
 
-def _file_size(path):
-    return os.path.getsize(path) if os.path.isfile(path) else 0
+def _frames(path, density):
+    """Those of a folder are counted, those of a file told by its size; 0 if there is nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        return len(source.images(path)) or density * source.source_bytes(path)
+    return 0
 
 
 def _existing(path):

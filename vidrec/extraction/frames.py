@@ -1,15 +1,15 @@
-"""Video files to JPG frames (Qiao et al. 2021, section 3.1, step 1), in a worker."""
+"""Videos to JPG frames (Qiao et al. 2021, section 3.1, step 1), in a worker."""
 
 import contextlib
 import hashlib
-from pathlib import Path
 
 import cv2
 
 from vidrec.extraction.flow import flow_folder
 from vidrec.extraction.jpeg import encode_jpeg
+from vidrec.extraction.source import changed_at, source_bytes, source_sha256
 from vidrec.extraction.video import COUNT_TOLERANCE, promised_frames, read_frames
-from vidrec.files import is_full, new_folder, sha256
+from vidrec.files import is_full, new_folder
 
 
 def extract_video(store, row, settings=None):
@@ -17,7 +17,8 @@ def extract_video(store, row, settings=None):
 
     Args:
         store: Store with the layout "vidrec".
-        row: Row with video_id, label, group and source, the path of the video file.
+        row: Row with video_id, label, group and source, the path of the video file or
+            of the folder of its images.
         settings: FlowSettings, or None for frames alone. The flow is that of the JPG frames.
 
     Returns:
@@ -28,7 +29,7 @@ def extract_video(store, row, settings=None):
     Raises:
         OSError: if the disk is full, which is no fault of the video.
     """
-    path, digest = Path(row.source), hashlib.sha256()
+    path, digest = row.source, hashlib.sha256()
     cv2.setNumThreads(1)  # one process a core
     row.cv2_version = cv2.__version__
     try:
@@ -45,7 +46,7 @@ def extract_video(store, row, settings=None):
                 digest.update(data)
                 if settings:
                     add(data)
-        row.source_bytes, row.source_sha256 = path.stat().st_size, sha256(path)
+        row.source_bytes, row.source_sha256 = source_bytes(path), source_sha256(path)
         row.frames_sha256 = digest.hexdigest()
     except (ValueError, OSError, cv2.error) as error:
         if is_full(error):
@@ -60,14 +61,14 @@ def extract_video(store, row, settings=None):
 
 
 def has_frames(store, row, path):
-    """Whether a video has its frames: its Row, which may be None, says so of this very file, and
+    """Whether a video has its frames: its Row, which may be None, says so of this very source, and
     the first and the last are there. `vidrec audit` looks at every image.
     """
     if row is None or row.status not in ("ok", "partial") or row.source != str(path):
         return False
     ends = [store.path("frame", row.video_id, i) for i in (1, row.n_frames)]
-    if not all(end.exists() for end in ends) or Path(path).stat().st_size != row.source_bytes:
+    if not all(end.exists() for end in ends) or source_bytes(path) != row.source_bytes:
         return False
-    if Path(path).stat().st_mtime <= ends[0].parent.stat().st_mtime:
+    if changed_at(path) <= ends[0].parent.stat().st_mtime:
         return True  # not touched since; a hash of every video would read the whole set again
-    return sha256(path) == row.source_sha256
+    return source_sha256(path) == row.source_sha256

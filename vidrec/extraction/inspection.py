@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vidrec.files import sha256
+from vidrec.extraction.source import is_there, source_bytes, source_sha256
 from vidrec.packs import IMAGES
 
 NAMED = 5  # images that are named where several are wrong in the same way
@@ -92,8 +92,10 @@ class _Findings:
 def _check_source(row, findings):
     """The video, if it is still there: many people remove it when it is extracted."""
     try:
-        size = os.path.getsize(row.source) if os.path.isfile(row.source) else None
-        if size is None or (size == row.source_bytes and sha256(row.source) == row.source_sha256):
+        if not is_there(row.source):
+            return
+        size = source_bytes(row.source)
+        if size == row.source_bytes and source_sha256(row.source) == row.source_sha256:
             return
     except OSError:
         return  # as good as gone

@@ -1,7 +1,7 @@
 """What is left to do of a set of videos.
 
-A job is (store, row, settings, decode): the frames of one video from its file if `decode`, and its
-flow unless `settings` is None.
+A job is (store, row, settings, decode): the frames of one video from its source, a file or a folder
+of images, if `decode`, and its flow unless `settings` is None.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidrec.extraction.flow import has_flow
 from vidrec.extraction.frames import has_frames
-from vidrec.files import sha256
+from vidrec.extraction.source import is_there, source_bytes, source_sha256
 from vidrec.packs import check_loose
 from vidrec.store import Row
 
@@ -84,22 +84,22 @@ def check(store, table=()):
 
 
 def moved(table, store):
-    """Rows of videos that are the same file in another place, with the new place."""
+    """Rows of videos whose source is the same in another place, with the new place."""
     rows = store.rows() if table is not None else {}
     found = []
     for video in _part(table, store).itertuples() if rows else ():
         row = rows.get(video.video_id)
         if row is None or row.source == str(video.path) or not row.source_bytes:
             continue
-        if not os.path.isfile(video.path) or os.path.getsize(video.path) != row.source_bytes:
+        if not is_there(video.path) or source_bytes(video.path) != row.source_bytes:
             continue
-        if sha256(video.path) == row.source_sha256:
+        if source_sha256(video.path) == row.source_sha256:
             found.append(dataclasses.replace(row, source=str(video.path)))
     return found
 
 
 def gone(table, store):
-    """Ids in the index whose files lay among those of the table, and are there no more."""
+    """Ids in the index whose sources lay among those of the table, and are there no more."""
     if table is None or store.shard is not None:
         return []
     root = Path(os.path.commonpath([Path(path).parent.parent for path in table.path]))
@@ -110,7 +110,7 @@ def gone(table, store):
         if row.video_id not in known
         and row.source
         and root in Path(row.source).parents
-        and not Path(row.source).exists()
+        and not is_there(row.source)
     ]
 
 

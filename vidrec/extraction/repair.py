@@ -5,12 +5,12 @@ import contextlib
 import dataclasses
 import itertools
 import json
-import os
 
 from vidrec.extraction import batch
 from vidrec.extraction.audit import audit, image_top, strays, usual_flow
 from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.inspection import image_pattern
+from vidrec.extraction.source import is_readable
 from vidrec.files import LEFTOVER, clear
 from vidrec.packs import IMAGES
 from vidrec.store import Row
@@ -76,7 +76,7 @@ def _jobs(store, rows, faults, reasons):
         decode = "frames" in broken or ("row" in broken and row.n_frames < 1)
         if broken == {"stray"}:
             continue
-        if decode and not (os.path.isfile(row.source) and os.access(row.source, os.R_OK)):
+        if decode and not is_readable(row.source):
             reasons[video_id] = f"Repair needs its video, which is not there: {row.source!r}"
         elif not decode and "flow" not in broken and row.status != "failed":
             reasons[video_id] = "Repair cannot make more of the video: fetch it again"

@@ -1,23 +1,22 @@
 """An experiment is one YAML file; a key that is not known here is an error."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pydantic
 import yaml
 from pydantic import Field
 
-from vidrec.clip import FLOW_BOUND, ClipSpec
+from vidrec.clip import ClipSpec
+from vidrec.config.data import Data
+from vidrec.config.section import Section
+from vidrec.config.training import Augment, Stream
 
 STREAMS = {"spatial": "rgb", "temporal": "flow"}  # stream -> modality
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Clip(_Section):
+class Clip(Section):
     """See `vidrec.clip.ClipSpec`; the modalities follow from the stream."""
 
     segments: int = Field(3, ge=1)
@@ -28,148 +27,14 @@ class Clip(_Section):
     flow_step: int = Field(1, ge=1)
 
 
-class Model(_Section):
+class Model(Section):
     """A name from the registry, and keywords of its `build`."""
 
     name: str = "multiseg_xception"
     options: dict[str, Any] = {}
 
 
-class Flow(_Section):
-    """How flow is extracted; see `vidrec.extraction.engines.FlowSettings`."""
-
-    engine: Literal["fast", "opencv", "dis", "farneback"] = "fast"
-    bound: float = Field(FLOW_BOUND, gt=0)
-    quantize: Literal["bound", "minmax"] = "bound"
-
-
-class Split(_Section):
-    """How videos are parted into training and test.
-
-    official: the list files of `lists`, number `number` (UCF101 style).
-    random: the paper's 8 : 2 over videos; clips of one source video may land on both sides.
-    grouped: whole groups go to test.
-    groups: the groups named in `test_groups` go to test.
-    """
-
-    kind: Literal["official", "random", "grouped", "groups"]
-    lists: str | None = None
-    number: int = 1
-    check_sizes: bool = True
-    test_fraction: float = Field(0.2, gt=0, lt=1)
-    seed: int = 0
-    test_groups: list[str] = []
-
-    @pydantic.model_validator(mode="after")
-    def _complete(self):
-        if self.kind == "official" and self.lists is None:
-            raise ValueError("split kind 'official' needs `lists`, the folder of the list files")
-        if self.kind == "groups" and not self.test_groups:
-            raise ValueError("split kind 'groups' needs `test_groups`, as in [g07, g08, g09]")
-        return self
-
-
-class Data(_Section):
-    """Where videos come from and where frames and flow lie."""
-
-    videos: str
-    root: str
-    layout: str = "vidrec"
-    synthetic: dict[str, int] | None = None  # arguments of SyntheticSpec, for `vidrec demo`
-    flow: Flow = Flow()
-    split: Split
-    short_video: Literal["error", "pad"] = "error"
-    allow_missing: bool = False
-
-
-class Augment(_Section):
-    """See `vidrec.pipeline.augmentation.Augmentation`."""
-
-    crop_range: tuple[float, float] = (0.66, 1.0)
-    flip_lr: Share = 0.5
-    flip_ud: Share = 0.5
-    brightness: Share = 0.2
-    flow_flip: Literal["negate", "image_only"] = "negate"
-    scope: Literal["video", "segment"] = "video"
-
-
-class Optimizer(_Section):
-    name: Literal["sgd", "adam"] = "sgd"
-    momentum: float = Field(0.0, ge=0, lt=1)
-
-
-class Schedule(_Section):
-    """The rate of an epoch: `step` divides it every so many epochs, `cosine` falls to `minimum`."""
-
-    kind: Literal["step", "cosine"] = "step"
-    rate: float = Field(gt=0)
-    factor: float = Field(0.2, gt=0, le=1)
-    every: int = Field(10, ge=1)
-    minimum: float = Field(1e-4, ge=0)
-
-
-class Stop(_Section):
-    """Ends a stage early: `patience` epochs in which training accuracy rose by less than
-    `tolerance`, counted once the rate is at most `rate_at_most` (null: from the start)."""
-
-    patience: int = Field(ge=1)
-    tolerance: float = Field(0.005, ge=0)
-    rate_at_most: float | None = None
-
-
-class Stage(_Section):
-    """One stage of fine-tuning."""
-
-    name: str
-    layers: str | int = "all"
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule
-    stop: Stop | None = None
-    freeze_bn: bool = False
-    checkpoint_every: int = Field(1, ge=1)
-
-
-class Init(_Section):
-    """Where a stream's weights start.
-
-    weights: null, "imagenet" or a file, see the model's `build`.
-    run: the run folder of a trained stream, or the name of a stream of this experiment; its weights
-    are copied, by cross-modality initialisation where the modalities differ.
-    """
-
-    weights: str | None = None
-    run: str | None = None
-    include_head: bool = True
-    cross_modality_scale: Literal["preserve"] | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _one(self):
-        if self.weights is not None and self.run is not None:
-            raise ValueError("`init` takes `weights` or `run`, not both")
-        return self
-
-
-class Stream(_Section):
-    """One stream: trained here in stages, or taken from another experiment's run folder."""
-
-    run: str | None = None
-    init: Init = Init()
-    options: dict[str, Any] = {}
-    stages: list[Stage] = []
-
-    @pydantic.model_validator(mode="after")
-    def _trained_or_taken(self):
-        if (self.run is None) == (not self.stages):
-            raise ValueError("a stream needs either `stages` to train it by, or a `run`")
-        names = [stage.name for stage in self.stages]
-        if len(set(names)) != len(names):
-            raise ValueError(f"the names of stages must differ, received {names}")
-        return self
-
-
-class Fusion(_Section):
+class Fusion(Section):
     """Weights of the streams' scores, and how they are summed; see `multiseg_xception.fuse`."""
 
     spatial: float = Field(1.0, ge=0)
@@ -178,7 +43,7 @@ class Fusion(_Section):
     layer: Literal["lambda", "rescaling"] = "lambda"
 
 
-class Evaluation(_Section):
+class Evaluation(Section):
     """Section 3.4.2: three random draws; during training one draw, which the paper calls unstable,
     after each epoch.
 
@@ -194,7 +59,7 @@ class Evaluation(_Section):
     average: Literal["accuracy", "scores"] = "accuracy"
 
 
-class Experiment(_Section):
+class Experiment(Section):
     """The whole file."""
 
     name: str
@@ -265,7 +130,11 @@ def load(path, *, seed=None, **overrides):
         content = yaml.safe_load(path.read_text())
         if not isinstance(content, dict):
             raise ValueError(f"{path} must hold keys and values. Received: {content!r}")
-        given = {key: str(value) for key, value in overrides.items() if value is not None}
+        given = {
+            key: os.fspath(value) if isinstance(value, os.PathLike) else value
+            for key, value in overrides.items()
+            if value is not None
+        }
         data = content.get("data") or {}
         content["data"] = {**data, **given} if isinstance(data, dict) else data
         if seed is not None:

@@ -1,0 +1,8 @@
+"""The same as `vidrec data prepare kinetics400`: see `python preprocessing/prepare_kinetics400.py --help`."""
+
+import sys
+
+from vidrec.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["data", "prepare", "kinetics400", *sys.argv[1:]]))

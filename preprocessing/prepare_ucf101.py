@@ -1,0 +1,8 @@
+"""The same as `vidrec data prepare ucf101`: see `python preprocessing/prepare_ucf101.py --help`."""
+
+import sys
+
+from vidrec.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["data", "prepare", "ucf101", *sys.argv[1:]]))

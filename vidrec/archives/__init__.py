@@ -1,0 +1,1 @@
+"""Archives from the internet, unpacked safely."""

@@ -1,0 +1,80 @@
+"""Options that several verbs share, and what they stand for."""
+
+import sys
+
+DATASETS = "folder, ucf101, hmdb51, ucf11, ucf_sports, kinetics400 or kinetics600"
+WORKERS = "processes, default one a core; 0 for none but this one"
+
+
+def add_verb(verbs, name, run, text):
+    """A verb; returns its parser."""
+    new = verbs.add_parser(name, help=text, description=text)
+    new.set_defaults(run=run)
+    return new
+
+
+def add_dataset(new):
+    """--dataset and --lists."""
+    new.add_argument("--dataset", help=f"{DATASETS}; default folder")
+    add_lists(new)
+
+
+def add_lists(new):
+    """--lists."""
+    new.add_argument("--lists", help="folder of the official lists, default in or by the videos")
+
+
+def experiment_of(options, *, required=True):
+    """The experiment of --config, or None."""
+    from vidrec import config
+
+    if options.config is None and not required:
+        return None
+    given = vars(options)
+    return config.load(
+        options.config,
+        seed=given.get("seed"),
+        root=given.get("data"),
+        videos=given.get("videos"),
+        dataset=given.get("dataset"),
+        lists=given.get("lists"),
+        allow_missing=given.get("allow_missing") or None,
+    )
+
+
+def store_of(options, experiment):
+    """The Store of --data, or of an experiment, which may be None."""
+    from vidrec.store import Store
+
+    given = vars(options)
+    root = options.data or (experiment and experiment.data.root)
+    need(root, "--data")
+    layout = experiment.data.layout if experiment else given.get("layout", "vidrec")
+    return Store(root, layout, given.get("shard"))
+
+
+def source_of(options, experiment):
+    """The Source of --videos, or of an experiment, which may be None; None without either."""
+    from vidrec.experiment.videos import Source
+
+    if experiment:
+        return Source.of(experiment)
+    if options.videos is None:
+        return None
+    dataset = options.dataset or "folder"
+    return Source(videos=options.videos, dataset=dataset, lists=options.lists)
+
+
+def need(value, flag):
+    """Raises ValueError if a value is None, that a flag or an experiment should have given."""
+    if value is None:
+        raise ValueError(f"{flag} is missing (or give an experiment with --config)")
+
+
+def report(bad):
+    """Names the videos that are not whole; the exit code."""
+    for row in bad.itertuples():
+        print(f"{row.status}: {row.message}", file=sys.stderr)
+    if len(bad):
+        print(f"{len(bad)} videos are not whole; the others are done.", file=sys.stderr)
+    return 1 if len(bad) else 0

@@ -1,0 +1,95 @@
+"""Verbs that train, score and export models, and use them."""
+
+from pathlib import Path
+
+from vidrec.cli.options import WORKERS, add_verb, experiment_of
+
+OUT = "runs"
+DEMO = "experiments/multiseg_xception/demo.yaml"
+
+
+def train(options):
+    from vidrec.experiment.train import train as train_stream
+
+    run = train_stream(
+        experiment_of(options),
+        options.stream,
+        options.out,
+        config_path=options.config,
+        resume=options.resume,
+    )
+    print(f"{options.stream} stream: {run}")
+
+
+def evaluate(options):
+    from vidrec.evaluation.report import table
+    from vidrec.experiment.evaluate import evaluate as score
+
+    experiment = experiment_of(options)
+    print(table(score(experiment, options.out)))
+    folder = Path(options.out) / experiment.name / "evaluation"
+    print(f"Scores, accuracy per class, confusion matrices: {folder}")
+
+
+def export(options):
+    from vidrec.experiment.export import export as write
+
+    folder, difference = write(experiment_of(options), options.out, options.model)
+    print(f"{folder}: largest difference of logits from Keras {difference:.1e}")
+
+
+def predict(options):
+    from vidrec.export.predictor import Predictor
+
+    predictor = Predictor(options.model)
+    prediction = predictor.predict(options.clip)
+    print(options.clip)
+    for name, probability in prediction.top(options.top):
+        print(f"  {probability:7.2%}  {name}")
+    for note in predictor.notes:
+        print(note)
+
+
+def demo(options):
+    from vidrec.experiment import demo as main_job
+
+    main_job.run(
+        experiment_of(options), options.out, config_path=options.config, workers=options.workers
+    )
+
+
+def add(verbs):
+    """Adds these verbs."""
+    new = _add_experiment(verbs, "train", train, "train one stream through its stages")
+    new.add_argument("--stream", required=True, choices=["spatial", "temporal"])
+    new.add_argument("--resume", action="store_true", help="go on with the run that is there")
+
+    _add_experiment(verbs, "evaluate", evaluate, "top-1, top-5, per class, confusion; fusion")
+
+    new = _add_experiment(verbs, "export", export, "SavedModel that runs without vidrec")
+    new.add_argument("--model", help="folder to write, default <out>/<experiment>/savedmodel")
+
+    new = add_verb(verbs, "predict", predict, "the most likely classes of a video file")
+    new.add_argument("clip", help="video file")
+    new.add_argument("--model", required=True, help="folder that `vidrec export` wrote")
+    new.add_argument("--top", type=int, default=5)
+
+    text = "the main job on the embedded data set"
+    new = _add_experiment(verbs, "demo", demo, text, default=DEMO)
+    new.add_argument("--workers", type=int, help=WORKERS)
+
+
+def _add_experiment(verbs, name, run, text, *, default=None):
+    new = add_verb(verbs, name, run, text)
+    optional = {"nargs": "?", "default": default} if default else {}
+    preset = f", default {default}" if default else ""
+    new.add_argument("config", help=f"experiment (YAML){preset}", **optional)
+    new.add_argument("--data", help="store: frames/, flow/ and index.csv")
+    new.add_argument("--seed", type=int, help="replaces the experiment's seed")
+    new.add_argument("--out", default=OUT, help=f"folder of all runs, default {OUT}")
+    new.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="go on with the part of the data set that is there; every result will say so",
+    )
+    return new

@@ -1,0 +1,5 @@
+"""An experiment is one YAML file; a key that is not known here is an error."""
+
+from vidrec.config.experiment import STREAMS, Experiment, dump, load
+
+__all__ = ["STREAMS", "Experiment", "dump", "load"]

@@ -1,0 +1,95 @@
+"""How the streams of an experiment are trained."""
+
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from vidrec.config.section import Section, Share
+
+
+class Augment(Section):
+    """See `vidrec.pipeline.augmentation.Augmentation`."""
+
+    crop_range: tuple[float, float] = (0.66, 1.0)
+    flip_lr: Share = 0.5
+    flip_ud: Share = 0.5
+    brightness: Share = 0.2
+    flow_flip: Literal["negate", "image_only"] = "negate"
+    scope: Literal["video", "segment"] = "video"
+
+
+class Optimizer(Section):
+    name: Literal["sgd", "adam"] = "sgd"
+    momentum: float = Field(0.0, ge=0, lt=1)
+
+
+class Schedule(Section):
+    """The rate of an epoch: `step` divides it every so many epochs, `cosine` falls to `minimum`."""
+
+    kind: Literal["step", "cosine"] = "step"
+    rate: float = Field(gt=0)
+    factor: float = Field(0.2, gt=0, le=1)
+    every: int = Field(10, ge=1)
+    minimum: float = Field(1e-4, ge=0)
+
+
+class Stop(Section):
+    """Ends a stage early: `patience` epochs in which training accuracy rose by less than
+    `tolerance`, counted once the rate is at most `rate_at_most` (null: from the start)."""
+
+    patience: int = Field(ge=1)
+    tolerance: float = Field(0.005, ge=0)
+    rate_at_most: float | None = None
+
+
+class Stage(Section):
+    """One stage of fine-tuning."""
+
+    name: str
+    layers: str | int = "all"
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule
+    stop: Stop | None = None
+    freeze_bn: bool = False
+    checkpoint_every: int = Field(1, ge=1)
+
+
+class Init(Section):
+    """Where a stream's weights start.
+
+    weights: null, "imagenet" or a file, see the model's `build`.
+    run: the run folder of a trained stream, or the name of a stream of this experiment; its weights
+    are copied, by cross-modality initialisation where the modalities differ.
+    """
+
+    weights: str | None = None
+    run: str | None = None
+    include_head: bool = True
+    cross_modality_scale: Literal["preserve"] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one(self):
+        if self.weights is not None and self.run is not None:
+            raise ValueError("`init` takes `weights` or `run`, not both")
+        return self
+
+
+class Stream(Section):
+    """One stream: trained here in stages, or taken from another experiment's run folder."""
+
+    run: str | None = None
+    init: Init = Init()
+    options: dict[str, Any] = {}
+    stages: list[Stage] = []
+
+    @pydantic.model_validator(mode="after")
+    def _trained_or_taken(self):
+        if (self.run is None) == (not self.stages):
+            raise ValueError("a stream needs either `stages` to train it by, or a `run`")
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) != len(names):
+            raise ValueError(f"the names of stages must differ, received {names}")
+        return self

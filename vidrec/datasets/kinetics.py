@@ -1,0 +1,197 @@
+"""Kinetics: ten-second clips of YouTube videos, listed by csv files, never whole.
+
+A csv has the columns label, youtube_id, time_start, time_end and, as a rule, split; that of
+Kinetics-400 also is_cc, and quotes labels. Clips are called <id>_<start>_<end>.mp4, seconds in six
+digits, or <id>.mp4; they lie in class folders, whose names may have other signs for blanks and
+brackets, or flat. Part of the videos is gone from YouTube, another part on each day.
+
+Published counts (Kay et al. 2017, Carreira et al. 2018) differ between versions of the csv files,
+so that the gate has no sizes to hold them to.
+"""
+
+import logging
+import re
+
+import pandas as pd
+
+from vidrec.datasets import listing
+from vidrec.datasets.dataset import Dataset
+from vidrec.datasets.table import as_table, video_files
+
+SIDES = {  # words of the column `split`, or of a file's name -> side of the split
+    "train": "train",
+    "val": "validation",
+    "validate": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+COLUMNS = ("label", "youtube_id", "time_start", "time_end")
+
+_NAME = re.compile(r"(?P<id>[\w-]{11})(?:_(?P<start>\d{1,6})_(?P<end>\d{1,6}))?", re.ASCII)
+_log = logging.getLogger(__name__)
+
+
+class Kinetics(Dataset):
+    """Kinetics-400 and -600 differ in `name`, `facts` and `number`, of their classes.
+
+    official is scored on the validation videos, as the papers do; official-test trains on the same
+    videos, looks at the validation videos meanwhile, and is scored on the test videos.
+    """
+
+    number = 0
+    official = {"official": None, "official-test": None}
+    official_groups = False  # nobody promises that of two clips of one video both are on one side
+    example = "<id>_<start>_<end>.mp4 or <id>.mp4"
+
+    def key(self, video_id):
+        return video_id.rsplit("/", 1)[-1]  # YouTube's ids differ in case
+
+    def locate(self, folder):
+        what = f"The csv files of {self.facts.title} (from {self.facts.page})"
+        return listing.locate(folder, "*.csv", what=what, accept=self._is_ours)
+
+    def class_list(self, lists):
+        """From a text file of `number` labels, if there is one, or from all csv files."""
+        for path in sorted(lists.glob("*.txt")):
+            names = [line.text for line in listing.lines(path)]
+            if len(names) == self.number and "abseiling" in names:
+                return names
+        return sorted(set(self._clips(lists).label) - {""}, key=lambda name: name.casefold())
+
+    def listing(self, name, lists):
+        clips, classes = self._clips(lists), self.class_list(lists)
+        known, problems, records = set(classes), [], []
+        wanted = {"train": "train", "validation": "test"}
+        if name == "official-test":
+            wanted = {"train": "train", "validation": "validation", "test": "test"}
+        for clip in clips.itertuples():
+            if clip.label not in known:
+                problems.append(f"{clip.line} must have a label. Received: {clip.label!r}")
+                continue
+            video_id, side = f"{clip.label}/{clip.name}", wanted.get(clip.side, "")
+            records.append((video_id, clip.label, clip.youtube_id, side, clip.line))
+        return listing.Listing.of(records, classes, problems, self.key)
+
+    def videos(self, root, *, lists=None):
+        """The video table of the clips below `root`, named and labelled as the csv files say.
+
+        Without csv files the class folders give the labels. Clips that the csv files do not list
+        keep the label of their class folder; without one, they are counted, shown and left out.
+
+        Raises:
+            FileNotFoundError: if `root` is no folder, or holds no clip.
+            ValueError: if a video file is no clip, a clip is there twice, or <id>.mp4 could be
+                several clips.
+        """
+        files, folder = video_files(root), self._lists_or_none(lists or root)
+        clips = pd.DataFrame(columns=["name", "youtube_id", "label"])
+        classes = []
+        if folder is not None:
+            clips, classes = self._clips(folder), self.class_list(folder)
+        listed = dict(zip(clips.name, clips.label, strict=True))
+        names = {}
+        for youtube_id, name in zip(clips.youtube_id, clips.name, strict=True):
+            names.setdefault(youtube_id, set()).add(name)
+        plain, records, unknown = {_plain(name): name for name in classes}, [], []
+        for path in files:
+            match = _NAME.fullmatch(path.stem)
+            if not match:
+                raise ValueError(
+                    f"Every video of {self.name} must be called {self.example}. "
+                    f"Received: {path}. Move it out of {root}."
+                )
+            name = _clip(match["id"], match["start"], match["end"]) if match["start"] else None
+            if name is None:
+                several = sorted(names.get(match["id"], [match["id"]]))
+                if len(several) > 1:
+                    raise ValueError(
+                        f"{path} must say by its name which clip of that video it is: "
+                        f"{match['id']}_<start>_<end>. Received: {len(several)} clips in the csv "
+                        f"files, {several}"
+                    )
+                name = several[0]
+            inside = "" if path.parent.samefile(root) else path.parent.name
+            by_folder = plain.get(_plain(inside), "") if classes else inside
+            label = listed.get(name, "" if inside.casefold() in SIDES else by_folder)
+            if label:
+                records.append((f"{label}/{name}", str(path), label, match["id"]))
+            else:
+                unknown.append(str(path))
+        if unknown:
+            _log.warning(
+                "%d of %d clips have neither a line in a csv file nor a class folder, and are left "
+                "out; the first: %s",
+                len(unknown),
+                len(files),
+                unknown[:5],
+            )
+        if not records:
+            raise ValueError(
+                f"Clips of {self.name} must lie in class folders, or be listed by csv files in or "
+                f"beside {root}, or where --lists says. Received: {len(files)} clips without label"
+            )
+        return as_table(records)
+
+    def _clips(self, lists):
+        """All csv files of this Kinetics as one table: label, youtube_id, name, side, line."""
+        parts = [_read(path) for path in sorted(lists.glob("*.csv")) if self._is_ours(path)]
+        return pd.concat(parts, ignore_index=True)
+
+    def _is_ours(self, path):
+        numbers = set(re.findall(r"400|600|700", path.name))
+        if numbers and str(self.number) not in numbers:
+            return False
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            return "youtube_id" in file.readline().casefold()
+
+
+def _read(path):
+    """The clips of a csv file."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    table = table.rename(columns=lambda name: name.strip().casefold())
+    lacking = set(COLUMNS[1:]) - set(table.columns)
+    if lacking:
+        raise ValueError(
+            f"{path} must have the columns {', '.join(COLUMNS)}. Received: no {sorted(lacking)}"
+        )
+    lines = [f"{path} line {number}" for number in range(2, len(table) + 2)]
+    stem = re.search(r"train|val|test", path.stem.casefold())
+    table = table.assign(**{name: "" for name in ("label", "split") if name not in table})
+    sides = table.split.str.strip().str.casefold().replace("", stem[0] if stem else "")
+    strange = table.split[~sides.isin(SIDES)]
+    if len(strange):
+        raise ValueError(
+            f"{lines[strange.index[0]]} must be of split {', '.join(SIDES)}. "
+            f"Received: {strange.iloc[0]!r}"
+        )
+    return pd.DataFrame(
+        {
+            "label": table.label.str.strip().str.strip('"'),
+            "youtube_id": table.youtube_id,
+            "name": _names(table, lines),
+            "side": sides.map(SIDES),
+            "line": lines,
+        }
+    )
+
+
+def _names(table, lines):
+    names = []
+    for line, *clip in zip(lines, table.youtube_id, table.time_start, table.time_end, strict=True):
+        try:
+            names.append(_clip(*clip))
+        except ValueError as error:
+            raise ValueError(
+                f"{line} must give start and end in seconds. Received: {clip[1]!r}, {clip[2]!r}"
+            ) from error
+    return names
+
+
+def _clip(youtube_id, start, end):
+    """A clip's name: id, and start and end in whole seconds of six digits."""
+    return f"{youtube_id}_{int(float(start)):06d}_{int(float(end)):06d}"
+
+
+def _plain(name):
+    """A label without the signs that class folders write in their own ways."""
+    return re.sub(r"[^a-z0-9]", "", name.casefold())

@@ -1,0 +1,130 @@
+"""The video table: what every file of this room gives and takes.
+
+A pandas DataFrame of strings, sorted by `video_id`, one row per video:
+
+    video_id  "<class>/<name>": forward slash, no extension, unique. The key of index and scores
+    path      absolute path of the video file
+    label     class name
+    group     what videos cut from one source share, such as "g07"; "" when unknown
+"""
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ("video_id", "path", "label", "group")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".mpg", ".mpeg")
+
+
+def as_table(records):
+    """Records (video_id, path, label, group) in any order, as a video table.
+
+    Raises:
+        ValueError: if two records have the same video_id; the message names both files.
+    """
+    records = sorted(records)
+    for (first, path, *_), (second, other_path, *_) in zip(records, records[1:], strict=False):
+        if first == second:
+            raise ValueError(
+                "files of one class must differ in more than the extension, which `video_id` drops."
+                f" Received: {path} and {other_path}"
+            )
+    return pd.DataFrame(records, columns=list(COLUMNS), dtype=str)
+
+
+def check_table(table, *, name="table"):
+    """Raises ValueError if `table`, called `name` in the message, is empty or no video table."""
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"`{name}` must have the columns {list(COLUMNS)}. Received: no column {missing}"
+        )
+    if not len(table):
+        raise ValueError(f"`{name}` must hold at least one video. Received: 0 rows")
+    blank = [column for column in COLUMNS if table[column].isna().any()]
+    if blank:  # what pandas makes of "" in a CSV; groupby would drop such rows
+        raise ValueError(
+            f'`{name}` must hold strings only, "" for an unknown group. Received: NaN in {blank}'
+        )
+    twice = sorted(set(table["video_id"][table["video_id"].duplicated()]))
+    if twice:
+        raise ValueError(
+            f"`{name}` must have unique video_ids. "
+            f"Received: {len(twice)} repeated, the first: {twice[:5]}"
+        )
+
+
+def real_folder(root):
+    """The folder behind `root` and all links, a Path.
+
+    Raises:
+        FileNotFoundError: if `root` is no folder.
+    """
+    folder = Path(os.path.realpath(root))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"`root` must be an existing folder. Received: root={str(root)!r}")
+    return folder
+
+
+def visible(folder, root):
+    """Sorted entries of `folder` that are not hidden, each inside `root` (a real path).
+
+    Raises:
+        FileNotFoundError: if a link leads nowhere.
+        ValueError: if a link leads out of `root`.
+    """
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    for entry in entries:
+        if entry.is_symlink():
+            target = Path(os.path.realpath(entry))
+            if not target.is_relative_to(root):
+                raise ValueError(
+                    f"links below `root` must stay inside it. Received: {entry} -> {target}"
+                )
+            if not target.exists():
+                raise FileNotFoundError(
+                    f"links below `root` must lead to a file. Received: {entry} -> {target}"
+                )
+    return entries
+
+
+def is_video(path):
+    """Whether a Path is a file that by its suffix is a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+
+
+def video_files(root):
+    """Every visible video file below `root`, at any depth, as sorted Paths.
+
+    Links to folders are not followed: one that leads upwards would never end.
+
+    Raises:
+        FileNotFoundError: if `root` is no folder, holds no video file, or a link leads nowhere.
+        ValueError: if a link leads out of `root`, or a name is no plain text.
+    """
+    root = real_folder(root)
+    found, folders = [], [root]
+    while folders:
+        for entry in visible(folders.pop(), root):
+            if entry.is_dir():
+                folders += [] if entry.is_symlink() else [entry]
+            elif is_video(entry):
+                check_text(entry)
+                found.append(entry)
+    if not found:
+        raise FileNotFoundError(
+            f"`root` must hold video files ({', '.join(VIDEO_SUFFIXES)}). Received: none in {root}"
+        )
+    return sorted(found)
+
+
+def check_text(path):
+    """Raises ValueError if the name of a file or of its folder is no plain text."""
+    name = "/".join(path.parts[-2:])
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise ValueError(
+            "names of classes and videos must be UTF-8 text without control characters: the index "
+            f"and OpenCV take no others. Received: {str(path)!a}. Rename it."
+        )
