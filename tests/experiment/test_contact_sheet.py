@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from vidrec.experiment import contact_sheet as module
-from vidrec.experiment.contact_sheet import choose, contact_sheet, look_at, spread
+from vidrec.experiment import look as module
+from vidrec.experiment import sheet_page
+from vidrec.experiment.contact_sheet import choose, contact_sheet
+from vidrec.experiment.look import look_at, spread
 from vidrec.extraction.colour_wheel import flow_colours
 from vidrec.extraction.engines import FlowSettings
 
@@ -275,7 +277,7 @@ def test_pictures_keep_their_shape_and_names_their_ends(tmp_path, strange, drawn
 
 def test_the_longest_usual_facts_fit(tmp_path):
     facts = "18000 frames, 1920x1080 px, 29.97 fps"
-    assert module._short(facts, module.TEXT - module.GAP, module.PLAIN) == facts
+    assert sheet_page._short(facts, sheet_page.TEXT - sheet_page.GAP, sheet_page.PLAIN) == facts
 
 
 def test_an_engine_that_takes_no_small_images(tmp_path, strange):

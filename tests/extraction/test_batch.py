@@ -198,6 +198,20 @@ def test_videos_that_were_moved_are_not_extracted_again(videos, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*.jpg")} == images
 
 
+def test_classes_and_groups_that_changed_are_written_without_extracting(
+    videos, tmp_path, monkeypatch
+):
+    store, table = Store(tmp_path / "store"), Folder().videos(videos)[:3]
+    before = extract_flow(store, DIS, table=table, workers=0)
+    assert set(before.group) <= {"g01", "g02", "g03"}
+    monkeypatch.setattr(batch, "work", None)  # no job is left
+    other = table.assign(group=["scene 1", "", "scene 2"], label="Amber")
+    index = extract_flow(store, DIS, table=other, workers=0)
+    assert index.group.tolist() == ["scene 1", before.group[1], "scene 2"]  # one is kept for none
+    assert set(index.label) == {"Amber"}
+    assert index.drop(columns=["group", "label"]).equals(before.drop(columns=["group", "label"]))
+
+
 def test_a_store_that_is_whole_need_not_be_writable(videos, tmp_path):
     """Nothing is left to do: not even a lock is taken."""
     store, table = Store(tmp_path / "store"), Folder().videos(videos)[:1]

@@ -14,14 +14,18 @@ def add_verb(verbs, name, run, text):
 
 
 def add_dataset(new):
-    """--dataset and --lists."""
+    """--dataset, and what `add_lists` adds."""
     new.add_argument("--dataset", help=f"{DATASETS}; default folder")
     add_lists(new)
 
 
 def add_lists(new):
-    """--lists."""
+    """--lists, and where the groups of a folder's videos come from."""
     new.add_argument("--lists", help="folder of the official lists, default in or by the videos")
+    new.add_argument("--group-pattern", help="of a folder: regular expression on <class>/<file>")
+    new.add_argument(
+        "--group-csv", metavar="FILE:VIDEO:GROUP", help="of a folder: csv file and its two columns"
+    )
 
 
 def experiment_of(options, *, required=True):
@@ -62,7 +66,30 @@ def source_of(options, experiment):
     if options.videos is None:
         return None
     dataset = options.dataset or "folder"
-    return Source(videos=options.videos, dataset=dataset, lists=options.lists)
+    return Source(
+        videos=options.videos, dataset=dataset, lists=options.lists, groups=groups_of(options)
+    )
+
+
+def groups_of(options):
+    """The Groups of --group-pattern or --group-csv, or None.
+
+    Raises:
+        ValueError: if --group-csv is no file and two columns.
+    """
+    from vidrec.datasets.folder import Groups
+
+    if options.group_csv is None:
+        pattern = options.group_pattern
+        return None if pattern is None else Groups(pattern=pattern)
+    parts = options.group_csv.rsplit(":", 2)
+    if len(parts) < 3:
+        raise ValueError(
+            "--group-csv must be a csv file below the videos' folder, its column of videos and its "
+            f"column of groups, as clips.csv:clip:source. Received: {options.group_csv!r}"
+        )
+    file, video, group = parts
+    return Groups(pattern=options.group_pattern, csv=file, video=video, group=group)
 
 
 def need(value, flag):

@@ -1,5 +1,7 @@
 """Data sets by name."""
 
+import dataclasses
+
 from vidrec.datasets.folder import Folder
 from vidrec.datasets.hmdb51 import HMDB51
 from vidrec.datasets.kinetics400 import Kinetics400
@@ -23,3 +25,25 @@ def get(name):
     if name not in DATASETS:
         raise ValueError(f"`name` must be one of {', '.join(DATASETS)}. Received: {name!r}")
     return DATASETS[name]
+
+
+def published(name, *, only=None):
+    """The Facts of the data set called `name`, with all its downloads or one of them.
+
+    Args:
+        name: str.
+        only: str, the file that is wanted, or None for all.
+
+    Raises:
+        ValueError: if there is no such data set, it is not a published one, or has no such file.
+    """
+    facts = get(name).facts
+    if facts is None:
+        raise ValueError(
+            f"`name` must be a published data set. Received: {name!r}, whose videos are your own"
+        )
+    files = [download.file for download in facts.downloads]
+    if only is not None and only not in files:
+        raise ValueError(f"`only` must be one of {', '.join(files)}. Received: {only!r}")
+    wanted = tuple(download for download in facts.downloads if only in (None, download.file))
+    return dataclasses.replace(facts, downloads=wanted)

@@ -66,6 +66,8 @@ class Source:
 
     def table(self):
         """The video table."""
+        if self.groups is not None and self.dataset != "folder":
+            raise ValueError(f"{self.dataset} knows its groups; they are not to be given")
         own = {} if self.groups is None else {"groups": self.groups}
         return registry.get(self.dataset).videos(self.videos, lists=self.lists, **own)
 

@@ -14,7 +14,7 @@ from vidrec.extraction.engines import DEFAULT_FLOW
 from vidrec.extraction.flow import extract_video_flow, without_flow
 from vidrec.extraction.forecast import forecast
 from vidrec.extraction.frames import extract_video
-from vidrec.extraction.jobs import check, flow_jobs, frame_jobs, gone, holds, moved
+from vidrec.extraction.jobs import check, flow_jobs, frame_jobs, gone, holds, moved, relabelled
 from vidrec.extraction.progress import progress_bar
 from vidrec.files import is_full
 from vidrec.index_file import COLUMNS
@@ -119,10 +119,11 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
 
 def _extract(title, find_jobs, table, store, how):
     check(store, table)  # before anything is written, a lock included
-    if find_jobs() or gone(table, store) or store.shard_paths():
+    if find_jobs() or gone(table, store) or relabelled(table, store) or store.shard_paths():
         with store.writing():
-            for row in moved(table, store):
-                store.append(row)
+            for change in (moved, relabelled):
+                for row in change(table, store):
+                    store.append(row)
             jobs, missing = find_jobs(), gone(table, store)
             if missing:
                 names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")

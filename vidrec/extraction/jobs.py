@@ -98,6 +98,21 @@ def moved(table, store):
     return found
 
 
+def relabelled(table, store):
+    """Rows of videos whose class or group is another in the table, with those of the table.
+
+    A group that the index knows is not given up for none.
+    """
+    rows = store.rows() if table is not None else {}
+    found = []
+    for video in _part(table, store).itertuples() if rows else ():
+        row = rows.get(video.video_id)
+        group = row and (video.group or row.group)
+        if row and (row.label, row.group) != (video.label, group):
+            found.append(dataclasses.replace(row, label=video.label, group=group))
+    return found
+
+
 def gone(table, store):
     """Ids in the index whose sources lay among those of the table, and are there no more."""
     if table is None or store.shard is not None:
