@@ -1,4 +1,4 @@
-"""The same as `vidrec data prepare hmdb51`: see `python preprocessing/prepare_hmdb51.py --help`."""
+"""The same as `vidrec data prepare hmdb51`, whose options `--help` lists."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The same as `vidrec data prepare kinetics400`: see `python preprocessing/prepare_kinetics400.py --help`."""
+"""The same as `vidrec data prepare kinetics400`, whose options `--help` lists."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The same as `vidrec data prepare kinetics600`: see `python preprocessing/prepare_kinetics600.py --help`."""
+"""The same as `vidrec data prepare kinetics600`, whose options `--help` lists."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The same as `vidrec data prepare ucf101`: see `python preprocessing/prepare_ucf101.py --help`."""
+"""The same as `vidrec data prepare ucf101`, whose options `--help` lists."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The same as `vidrec data prepare ucf11`: see `python preprocessing/prepare_ucf11.py --help`."""
+"""The same as `vidrec data prepare ucf11`, whose options `--help` lists."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The same as `vidrec data prepare ucf_sports`: see `python preprocessing/prepare_ucf_sports.py --help`."""
+"""The same as `vidrec data prepare ucf_sports`, whose options `--help` lists."""
 
 import sys
 

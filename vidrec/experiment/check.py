@@ -126,8 +126,8 @@ def _overview(dataset, root, table):
     named = groups.groupby(["label", "group"]).ngroups
     yield f"{title} in {root}"
     yield f"videos      {len(there):,}{of}"
-    yield f"groups      {named:,}" + (
-        f", {len(there) - len(groups):,} videos in none" if len(groups) < len(there) else ""
+    yield f"groups      {groups.group.nunique():,}; {named:,} counted in each class apart" + (
+        f"; {len(there) - len(groups):,} videos in none" if len(groups) < len(there) else ""
     )
 
 
@@ -148,11 +148,12 @@ def _classes(dataset, lists, table):
 
 def _lengths(table):
     facts = summary(table)
-    for unit, name in (("frames", "frames"), ("seconds", "seconds")):
-        length = facts[name]
+    for unit in ("frames", "seconds"):
+        length = facts[unit]
         if length:
             (short, low), (long, high) = length["shortest"], length["longest"]
-            yield f"{unit:<11} {low:.4g} ({short}) to {high:.4g} ({long}), median {length['median']:.4g}"
+            median = f"median {length['median']:.4g}"
+            yield f"{unit:<11} {low:.4g} ({short}) to {high:.4g} ({long}), {median}"
     for name in ("sizes", "fps"):
         some = [f"{value} ({count:,})" for value, count in list(facts[name].items())[:SHOWN]]
         more = len(facts[name]) - SHOWN
