@@ -4,9 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 CONFIG ?= experiments/multiseg_xception/demo.yaml
 OUT ?= runs
-# DATA (frames, flow, index) and VIDEOS come from CONFIG unless they are given here.
+# DATA (frames, flow, index), VIDEOS and LISTS come from CONFIG unless they are given here.
 DATA ?=
 VIDEOS ?=
+LISTS ?=
+DATASET ?= folder
+ARCHIVE ?=
+ALLOW_MISSING ?=
 WORKERS ?=
 ENGINE ?=
 SHARD ?=
@@ -28,20 +32,25 @@ CHECKS = $(RULES) --select E,F,W,I,B,UP,SIM,C4,PT,RET
 
 data = $(if $(DATA),--data '$(DATA)')
 videos = $(if $(VIDEOS),--videos '$(VIDEOS)')
+lists = $(if $(LISTS),--lists '$(LISTS)')
+partial = $(if $(ALLOW_MISSING),--allow-missing)
+dataset = $(DATASET) '$(VIDEOS)' $(lists) $(workers)
 workers = $(if $(WORKERS),--workers $(WORKERS))
 how = $(workers) $(if $(SHARD),--shard $(SHARD)) $(if $(DRY_RUN),--dry-run)
 engine = $(if $(ENGINE),--engine $(ENGINE))
 seed = $(if $(SEED),--seed $(SEED))
 resume = $(if $(RESUME),--resume)
+run = $(data) $(lists) --out '$(OUT)' $(seed) $(partial)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-slow lint format extract-frames extract-flow audit pack \
-	train-spatial train-temporal evaluate export predict clean headless
+.PHONY: help setup demo test test-slow lint format data-prepare data-check data-show \
+	extract-frames extract-flow audit pack train-spatial train-temporal evaluate export \
+	predict clean headless
 
 help: ## this list
-	@echo "vidrec. Variables: CONFIG VIDEOS DATA OUT SEED WORKERS ENGINE SHARD=i/n DRY_RUN=1 \
-	REPAIR=1 PACK RESUME=1 CLIP MODEL PYTHON VENV"
+	@echo "vidrec. Variables: CONFIG VIDEOS DATASET LISTS ARCHIVE DATA OUT SEED WORKERS ENGINE \
+	SHARD=i/n DRY_RUN=1 REPAIR=1 PACK RESUME=1 ALLOW_MISSING=1 CLIP MODEL PYTHON VENV"
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
 		awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -67,7 +76,7 @@ headless:
 	@$(BIN)/python -c 'import cv2; cv2.optflow.DualTVL1OpticalFlow_create()'
 
 demo: setup ## the main job on the embedded data set: clips in, fused accuracy and SavedModel out
-	$(VIDREC) demo $(CONFIG) $(data) --out '$(OUT)' $(seed) $(workers)
+	$(VIDREC) demo $(CONFIG) $(run) $(workers)
 
 test: setup ## the default tests
 	$(BIN)/python -m pytest $(PYTEST)
@@ -83,11 +92,23 @@ format: setup ## rewrites the code in the house's format
 	$(RUFF) check --fix $(CHECKS) .
 	$(RUFF) format $(RULES) .
 
+data-prepare: setup ## DATASET into VIDEOS: fetches it, or takes ARCHIVE, unpacks and checks it
+	@test -n "$(VIDEOS)" || { echo "make data-prepare needs VIDEOS=<folder>"; exit 2; }
+	$(VIDREC) data prepare $(dataset) $(if $(ARCHIVE),--archive '$(ARCHIVE)')
+
+data-check: setup ## what is there of DATASET in VIDEOS, what is missing or wrong
+	@test -n "$(VIDEOS)" || { echo "make data-check needs VIDEOS=<folder>"; exit 2; }
+	$(VIDREC) data check $(dataset)
+
+data-show: setup ## a picture of some of VIDEOS, their frames and flow
+	@test -n "$(VIDEOS)" || { echo "make data-show needs VIDEOS=<folder>"; exit 2; }
+	$(VIDREC) data show $(dataset)
+
 extract-frames: setup ## VIDEOS to JPG frames in DATA
-	$(VIDREC) extract-frames --config $(CONFIG) $(videos) $(data) $(how)
+	$(VIDREC) extract-frames --config $(CONFIG) $(videos) $(lists) $(data) $(how)
 
 extract-flow: setup ## the frames in DATA to TV-L1 flow; VIDEOS=... to frames and flow in one pass
-	$(VIDREC) extract-flow --config $(CONFIG) $(videos) $(data) $(engine) $(how)
+	$(VIDREC) extract-flow --config $(CONFIG) $(videos) $(lists) $(data) $(engine) $(how)
 
 audit: setup ## looks at every image in DATA; REPAIR=1 extracts again what is broken
 	@test -n "$(DATA)" || { echo "make audit needs DATA=<store>"; exit 2; }
@@ -98,16 +119,16 @@ pack: setup ## the images in DATA into TFRecord files in PACK
 	$(VIDREC) pack $(data) --out '$(PACK)'
 
 train-spatial: setup ## the spatial stream of CONFIG
-	$(VIDREC) train $(CONFIG) --stream spatial $(data) --out '$(OUT)' $(seed) $(resume)
+	$(VIDREC) train $(CONFIG) --stream spatial $(run) $(resume)
 
 train-temporal: setup ## the temporal stream of CONFIG
-	$(VIDREC) train $(CONFIG) --stream temporal $(data) --out '$(OUT)' $(seed) $(resume)
+	$(VIDREC) train $(CONFIG) --stream temporal $(run) $(resume)
 
 evaluate: setup ## both streams and their fusion on the test videos
-	$(VIDREC) evaluate $(CONFIG) $(data) --out '$(OUT)' $(seed)
+	$(VIDREC) evaluate $(CONFIG) $(run)
 
 export: setup ## a SavedModel of CONFIG's trained streams, in MODEL
-	$(VIDREC) export $(CONFIG) $(data) --out '$(OUT)' $(seed) --model '$(MODEL)'
+	$(VIDREC) export $(CONFIG) $(run) --model '$(MODEL)'
 
 predict: setup ## the most likely classes of CLIP, by MODEL
 	@test -n "$(CLIP)" || { echo "make predict needs CLIP=<video file>"; exit 2; }

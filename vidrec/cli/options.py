@@ -62,6 +62,8 @@ def source_of(options, experiment):
     from vidrec.experiment.videos import Source
 
     if experiment:
+        if groups_of(options) is not None:
+            raise ValueError("with --config, groups are what the experiment's data.groups says")
         return Source.of(experiment)
     if options.videos is None:
         return None

@@ -85,6 +85,7 @@ def _add_experiment(verbs, name, run, text, *, default=None):
     preset = f", default {default}" if default else ""
     new.add_argument("config", help=f"experiment (YAML){preset}", **optional)
     new.add_argument("--data", help="store: frames/, flow/ and index.csv")
+    new.add_argument("--lists", help="folder of the official lists")
     new.add_argument("--seed", type=int, help="replaces the experiment's seed")
     new.add_argument("--out", default=OUT, help=f"folder of all runs, default {OUT}")
     new.add_argument(
