@@ -33,6 +33,7 @@ def folder(model, tmp_path_factory):
         "flow": {"engine": "fast", "bound": 20.0, "quantize": "bound"},
         "short_side": 75,
         "short_video": "error",
+        "runs": [{"data": {"missing": 1203, "expected": 13320}}, {"data": {"missing": 0}}, {}],
     }
     path = tmp_path_factory.mktemp("model") / "saved"
     assert export_savedmodel(model, path, classes=CLASSES, facts=facts) < 1e-4
@@ -45,6 +46,12 @@ def video(tmp_path_factory):
     spec = synthetic.SyntheticSpec(groups=2, test_groups=1, clips=1, frames=12, size=80)
     synthetic.write_videos(root, spec)
     return root / "GreenChecksOrbit/v_GreenChecksOrbit_g02_c01.avi"
+
+
+def test_a_model_of_partial_data_says_so(folder):
+    assert Predictor(folder).notes == [
+        "Trained on partial data: 1,203 of 13,320 videos were missing"
+    ]
 
 
 def test_prediction_equals_extraction_pipeline_and_keras(model, folder, video, tmp_path):

@@ -64,7 +64,7 @@ class Predictor:
         self.flow = facts["flow"] and FlowSettings(**facts["flow"])
         self.short_side = facts["short_side"]
         self.pad = facts["short_video"] == "pad"
-        trained_on = [run["data"] for run in facts["runs"] if run.get("data")]
+        trained_on = [run["data"] for run in facts["runs"] if "data" in run]  # not of 0.1.0
         lacking = {(data["missing"], data["expected"]) for data in trained_on if data["missing"]}
         self.notes = [
             f"Trained on partial data: {missing:,} of {expected:,} videos were missing"
