@@ -186,7 +186,7 @@ def test_lists_of_the_other_kinetics_are_passed_by(shared_data, tmp_path):
     assert len(get("kinetics600").listing("official", tmp_path).videos) == 150
     (tmp_path / "kinetics-600_val_sample.csv").unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"csv files of Kinetics-600 \(from https://github.*no \*.csv"
+        FileNotFoundError, match=r"csv files of Kinetics-600 \(from https://github.*no file of them"
     ):
         get("kinetics600").checked("official", tmp_path)
 
@@ -200,7 +200,7 @@ FAULTS = {
         {"val": LISTS["val"] + "abseiling,Aaaaaaaaaaa,0,10,val,0\n"},
         "Aaaaaaaaaaa_000000_000010 must stand on one line. Received: ",
     ),
-    "no test labels": (
+    "no test labels": (  # without which official-test is no split
         {"test": "youtube_id,time_start,time_end,split\neeeeeeeeeee,7,17,test\n"},
         "test.csv line 2 must have a label. Received: ''",
     ),
@@ -235,3 +235,20 @@ def test_clips_of_one_video_on_both_sides_are_no_fault(small):
     dataset, root = small
     write(root / "annotations", val=LISTS["val"] + "abseiling,Aaaaaaaaaaa,20,30,val,0\n")
     assert len(dataset.checked("official", root).videos) == 7
+
+
+def test_test_clips_without_labels_do_not_disturb_the_other_split(small):
+    dataset, root = small
+    texts = {"test": "youtube_id,time_start,time_end,split\neeeeeeeeeee,7,17,test\n"}
+    write(root / "annotations", **texts)
+    assert dataset.checked("official", root).videos.side.value_counts().to_dict() == {
+        "train": 3,
+        "test": 2,
+    }
+
+
+def test_lists_that_are_called_txt(tmp_path):
+    for name, text in LISTS.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    (tmp_path / "notes.txt").write_text("youtube\n")
+    assert len(get("kinetics600").listing("official", tmp_path).videos) == 6

@@ -31,8 +31,13 @@ def test_video_files_at_any_depth(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "b/c/up").symlink_to("../..")  # a ring, if it were followed
+    (tmp_path / ".store/deep").mkdir(parents=True)
+    (tmp_path / ".store/deep/y.mov").touch()
+    (tmp_path / "d").symlink_to(".store/deep")  # not seen but by this link
+    (tmp_path / "e").symlink_to("b/c")
     root = tmp_path.resolve()
-    assert video_files(tmp_path) == [root / name for name in ("a.AVI", "b/c/d.mp4", "b/x.mpg")]
+    names = ("a.AVI", "b/c/d.mp4", "b/x.mpg", "d/y.mov")
+    assert video_files(tmp_path) == [root / name for name in names]
 
 
 def test_no_video_file_at_all(tmp_path):

@@ -14,7 +14,8 @@ def prepare(options):
     limit = options.max_gigabytes and round(options.max_gigabytes * 2**30)
     archives = options.archive or ()
     bring(facts, options.root, archives=archives, max_bytes=limit, progress=progress_bar)
-    if options.only and not _has_videos(options.root):
+    if not _has_videos(options.root):
+        print(f"There are no videos in {options.root} yet. Where they are: {facts.page}")
         return 0
     options.csv = options.csv or str(Path(options.root) / "videos.csv")
     return check(options)

@@ -16,7 +16,7 @@ class Kinetics600(Kinetics):
         classes=600,
         videos=None,
         downloads=tuple(
-            Download(file=f"{side}.csv", url=f"{_ADDRESS}{side}.csv", into="annotations")
+            Download(file=f"{side}.txt", url=f"{_ADDRESS}{side}.txt", into="annotations")
             for side in ("train", "val", "test")
         ),
         max_bytes=2 << 40,

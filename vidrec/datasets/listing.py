@@ -122,4 +122,5 @@ def locate(folder, marker, *, what, beside=True, accept=Path.is_file):
         if found:
             return found[0]
     around = f"{folder} or beside it" if beside else f"{folder}"
-    raise FileNotFoundError(f"{what} must lie in {around}; {elsewhere} Received: no {marker} there")
+    file = "file of them" if "*" in marker else marker
+    raise FileNotFoundError(f"{what} must lie in {around}; {elsewhere} Received: no {file} there")

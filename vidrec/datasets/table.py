@@ -98,18 +98,22 @@ def is_video(path):
 def video_files(root):
     """Every visible video file below `root`, at any depth, as sorted Paths.
 
-    Links to folders are not followed: one that leads upwards would never end.
+    A folder that several links lead to is gone through once.
 
     Raises:
         FileNotFoundError: if `root` is no folder, holds no video file, or a link leads nowhere.
         ValueError: if a link leads out of `root`, or a name is no plain text.
     """
     root = real_folder(root)
-    found, folders = [], [root]
-    while folders:
-        for entry in visible(folders.pop(), root):
+    found, folders, links, seen = [], [root], [], set()
+    while folders or links:
+        folder = (folders or links).pop()  # links last: what is a folder itself keeps its name
+        if os.path.realpath(folder) in seen:
+            continue
+        seen.add(os.path.realpath(folder))
+        for entry in visible(folder, root):
             if entry.is_dir():
-                folders += [] if entry.is_symlink() else [entry]
+                (links if entry.is_symlink() else folders).append(entry)
             elif is_video(entry):
                 check_text(entry)
                 found.append(entry)

@@ -32,7 +32,7 @@ class UCF11(Dataset):
         title="UCF11 (YouTube Action)",
         reference="Liu, Luo and Shah 2009, Recognizing realistic actions from videos in the wild",
         page="https://www.crcv.ucf.edu/data/UCF_YouTube_Action.php",
-        licence="No licence is stated; the clips are from YouTube. For research.",
+        licence="For non-commercial research only; the clips are from YouTube.",
         classes=11,
         videos=1600,
         downloads=(
