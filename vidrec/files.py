@@ -129,8 +129,8 @@ def check_name(name):
 
 def _refusal(name, why):
     return (
-        "A name in a list must be the path of a file below the list's data, with forward slashes. "
-        f"Received: {name!r}: {why}. Correct or remove it."
+        "A name in a list or an archive must be the path of a file below its folder, with forward "
+        f"slashes. Received: {name!r}: {why}. Correct or remove it."
     )
 
 

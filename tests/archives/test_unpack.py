@@ -195,6 +195,15 @@ def test_members_in_the_place_of_others(tmp_path, names, text, suffix):
     refuse(tmp_path, archive, text, "each once and below its own folder", "Nothing is unpacked.")
 
 
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_more_members_than_a_disk_has_files(tmp_path, monkeypatch, suffix):
+    archive = write(tmp_path / f"set.{suffix}", [(f"{i}.txt", b"") for i in range(8)])
+    monkeypatch.setattr(archives, "MOST_NAMES", 7)
+    refuse(tmp_path, archive, "must hold at most 7 files and folders.", "its member '7.txt'")
+    monkeypatch.setattr(archives, "MOST_NAMES", 8)
+    assert unpack(archive, tmp_path / "out", max_bytes=LIMIT) == 8
+
+
 TAR_KINDS = {
     "is a symbolic link": {"type": tarfile.SYMTYPE, "linkname": "../.."},
     "is a hard link": {"type": tarfile.LNKTYPE, "linkname": "wave/a.avi"},

@@ -67,12 +67,12 @@ FAULTS = {  # name: (data set, file, change, what the message says; {path} is th
     ),
     "a name that no file may have": (
         UCF101, "trainlist01.txt", with_line(1, "ApplyEyeMakeup/v_\x1b[2J_g08_c01.avi 1"),
-        ["{path} line 1: A name in a list must be", "\\x1b[2J_g08_c01': it has a control character",
+        ["{path} line 1: A name in a list or", "\\x1b[2J_g08_c01': it has a control character",
          "train must list 9,537 videos. Received: 9,536"],
     ),
     "a pattern for a name": (
         UCF101, "trainlist01.txt", with_line(1, "ApplyEyeMakeup/v_g08_%02d.avi 1"),
-        ["{path} line 1: A name in a list must be the path of a file", "a pattern of numbers"],
+        ["{path} line 1: A name in a list or an archive must be the path", "a pattern of numbers"],
     ),
     "test and training lists swapped": (
         UCF101, "trainlist01.txt", lambda lines: [line + "\n" for line in lines] and lines[:3783],

@@ -129,7 +129,7 @@ def test_a_second_run_keeps_what_is_there_and_goes_on(tmp_path, mine):
     assert said[-1] == f"{root / 'tables/train.csv'} is there and is kept as it is."
 
 
-@pytest.mark.parametrize("name", ["VIDEOS.zip", "videos.rar", "Videos.tar.gz", "videos.TAR"])
+@pytest.mark.parametrize("name", ["VIDEOS.zip", "videos.rar", "Videos.tar.gz", "vi-deos.TAR"])
 def test_a_mirror_may_have_packed_anew(tmp_path, mine, name):
     (mine / "videos.zip").rename(mine / name)  # the kind is told by the content
     plan = facts(by_hand("Videos.rar"))

@@ -59,6 +59,13 @@ def test_missing_videos_are_counted_by_class(names, tmp_path):
         UCF11().splits(root, "random-7:3")
     split = UCF11().splits(root, "random-7:3", allow_missing=True)
     assert (split.missing, split.missing_names) == (4, ("3 of basketball", "1 of walking"))
+    # of a part, the third group need not be g03
+    with pytest.raises(
+        ValueError, match=r"number counts the groups .*and 4 videos are missing. Name"
+    ):
+        UCF11().splits(root, "leave-one-group-out-3", allow_missing=True)
+    split = UCF11().splits(root, "groups", test_groups=["g03"], allow_missing=True)
+    assert set(split.test.group) == {"g03"}
 
 
 def test_a_word_of_no_class(tmp_path):

@@ -53,16 +53,27 @@ def test_other_layouts(root, tmp_path):
     assert UCFSports().videos(root).label.value_counts()["Lifting"] == 7
 
 
-def test_what_is_not_there(root, tmp_path):
+def test_images_in_a_folder_of_their_own(root):
+    clip = root / "ucf action/Run-Side/004"
+    (clip / "7-1_7013.avi").unlink(missing_ok=True)
+    (clip / "jpeg").mkdir()
+    for path in clip.glob("*.jpg"):
+        path.rename(clip / "jpeg" / path.name)
+    table = UCFSports().videos(root).set_index("video_id")
+    assert table.path["Running/Run-Side-004"] == str(clip / "jpeg")
+
+
+def test_what_is_not_there(root, tmp_path, caplog):
     clip = root / "ucf action/Run-Side/004"
     (clip / "second.avi").touch()
+    assert len(UCFSports().videos(root)) == 150
+    assert f"{clip} has 2 video files; the first is taken" in caplog.messages
+    for name in ("Run-Side/004", "Lifting/002"):
+        for path in (root / "ucf action" / name).glob("*.*"):
+            path.unlink()
     with pytest.raises(
-        ValueError, match=r"one video file, or images. Received: 2 video files in .*4"
+        ValueError, match=r"Received: 2 that do not, the first: .*Lifting/002', .*004"
     ):
-        UCFSports().videos(root)
-    for path in clip.glob("*.*"):
-        path.unlink()
-    with pytest.raises(ValueError, match=r"Received: 0 video files in .*Run-Side/004"):
         UCFSports().videos(root)
     (tmp_path / "void").mkdir()
     with pytest.raises(FileNotFoundError, match="must hold the folders of UCF Sports, Diving-Side"):

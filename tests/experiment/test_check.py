@@ -84,6 +84,24 @@ def test_no_lists_at_all(ucf101, tmp_path):
     assert "videos      1 of 13,320 (0.0%)" in text
     assert "official-1: The lists ucfTrainTestlist (from https://www.crcv.ucf.edu" in text
     assert text.count("Received: no classInd.txt there") == 1
+    assert "classes     1 of 101" in text
+
+
+def test_several_folders_of_lists_are_said_before_anything_is_probed(ucf101, capsys):
+    findings = check(Source(videos=ucf101.videos, dataset="ucf101"), workers=0)
+    assert not findings.whole
+    assert "There must be one folder of lists in or beside" in "\n".join(findings.lines)
+    assert findings.table.status.unique().tolist() == ["ok"]
+
+
+def test_lists_of_one_split_are_enough_for_it(ucf101, tmp_path):
+    for name in ("classInd.txt", "trainlist01.txt", "testlist01.txt"):
+        shutil.copy(ucf101.lists / name, tmp_path)
+    findings = check(Source(videos=ucf101.videos, dataset="ucf101", lists=tmp_path), workers=0)
+    text = "\n".join(findings.lines)
+    assert "official-1: lists are right" in text
+    assert "official-2: The official lists must hold trainlist02.txt" in text
+    assert findings.table.status.value_counts().to_dict() == {"missing": 13254, "ok": 66}
 
 
 def test_a_folder_of_ones_own(weizmann4):
@@ -138,8 +156,8 @@ def test_missing_by_class_where_no_list_names_them(tmp_path, weizmann4):
     assert not findings.whole
     assert "videos      2 of 1,600 (0.1%)" in findings.lines
     assert "missing: 141 of basketball" in findings.lines
-    assert "missing: and 1 more, see the csv file" in findings.lines
-    assert "leave-one-group-out-1 to -2: one fold for each of the groups" in findings.lines
+    assert findings.lines[-1] == "missing: 123 of walking"
+    assert "leave-one-group-out-1 and so on: the official cross-validation" in findings.lines
 
 
 def test_unlisted_videos(ucf101, tmp_path):

@@ -43,15 +43,17 @@ def experiment(root, dataset, lists, **data):
 
 def test_frames_of_ucf101_without_its_videos(shared_data, tmp_path, capsys):
     lists = shared_data / "ucfTrainTestlist"
-    tsn(tmp_path, "v_HandStandPushups_g01_c01", "v_HandStandPushups_g08_c01", "v_YoYo_g25_c05")
+    tsn(tmp_path, "v_HandStandPushups_g01_c01", "v_HandstandPushups_g08_c01", "v_YoYo_g25_c05")
+    tsn(tmp_path, "v_Other_g01_c01")
     command = ["index", "--data", str(tmp_path), "--layout", "tsn", "--dataset", "ucf101"]
     assert cli.main(command) == 2
     assert "do not tell the classes. Pass --videos" in capsys.readouterr().err
     assert cli.main([*command, "--lists", str(lists)]) == 0
+    assert f"1 of 4 folders in {tmp_path} are not listed." in capsys.readouterr().out
     rows = Store(tmp_path, "tsn").rows()
     assert [(row.video_id, row.label, row.group) for row in rows.values()] == [
         ("HandstandPushups/v_HandStandPushups_g01_c01", "HandstandPushups", "g01"),
-        ("HandstandPushups/v_HandStandPushups_g08_c01", "HandstandPushups", "g08"),
+        ("HandstandPushups/v_HandstandPushups_g08_c01", "HandstandPushups", "g08"),
         ("YoYo/v_YoYo_g25_c05", "YoYo", "g25"),
     ]
     capsys.readouterr()
@@ -85,6 +87,11 @@ def test_lists_that_are_not_there(tmp_path):
     assert not (tmp_path / "set/index.csv").exists()
     with pytest.raises(FileNotFoundError, match="ucf11 has no list files"):
         index_store(tmp_path / "set", "tsn", dataset="ucf11", lists=tmp_path / "lists")
+    (tmp_path / "lists/classInd.txt").write_text("1 YoYo\n")
+    with pytest.raises(
+        ValueError, match="lists of folder do not tell the classes of all.*--videos"
+    ):
+        index_store(tmp_path / "set", "tsn", lists=tmp_path / "lists")
 
 
 def test_a_set_of_other_names_is_not_ucf101(shared_data, tmp_path):

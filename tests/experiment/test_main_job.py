@@ -223,7 +223,7 @@ def test_a_partial_data_set_stops_unless_allowed_and_every_result_says_so(job, t
     again = ["evaluate", str(job / "tiny.yaml"), "--data", str(store)]
     again += ["--out", str(tmp_path / "runs"), "--allow-missing"]
     assert cli.main(again) == 0
-    assert "Partial data: 1 of 18 videos of the data set are missing" in capsys.readouterr().out
+    assert "Partial data: 1 of 18 videos are missing" in capsys.readouterr().out
     folder = tmp_path / "runs/tiny/evaluation"
     assert pd.read_csv(folder / "summary.csv").missing.tolist() == [1, 1, 1]
     for name in ("spatial", "spatial_draw0", "fused"):
@@ -234,7 +234,17 @@ def test_a_partial_data_set_stops_unless_allowed_and_every_result_says_so(job, t
             "missing": 1,
             "expected": 18,
         }
-        assert stamp["trained_on"]["missing"] == 0
+        assert name == "fused" or stamp["trained_on"]["missing"] == 0
+    assert pd.read_csv(folder / "summary.csv").trained_missing.tolist() == [0, 0, 0]
+    # and the other way round: trained on a part, scored on the whole
+    provenance = tmp_path / "runs/tiny/spatial/provenance.json"
+    facts = json.loads(provenance.read_text())
+    facts["data"]["missing"] = 3
+    provenance.write_text(json.dumps(facts))
+    assert cli.main([*again[:2], *again[4:6]]) == 0
+    assert "Trained on partial data: 3 of 18 videos" in capsys.readouterr().out
+    assert pd.read_csv(folder / "summary.csv").missing.tolist() == [0, 0, 0]
+    assert load_scores(folder / "spatial.npz").stamp["trained_on"]["missing"] == 3
 
 
 def test_init_from_other_classes_is_refused(job, tmp_path, capsys):

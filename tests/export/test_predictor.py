@@ -33,7 +33,11 @@ def folder(model, tmp_path_factory):
         "flow": {"engine": "fast", "bound": 20.0, "quantize": "bound"},
         "short_side": 75,
         "short_video": "error",
-        "runs": [{"data": {"missing": 1203, "expected": 13320}}, {"data": {"missing": 0}}, {}],
+        "runs": [
+            {"data": {"missing": 1203, "expected": 13320}},
+            {"data": {"missing": 0, "parent": {"missing": 7, "expected": 9}}},
+            {},
+        ],
     }
     path = tmp_path_factory.mktemp("model") / "saved"
     assert export_savedmodel(model, path, classes=CLASSES, facts=facts) < 1e-4
@@ -50,7 +54,8 @@ def video(tmp_path_factory):
 
 def test_a_model_of_partial_data_says_so(folder):
     assert Predictor(folder).notes == [
-        "Trained on partial data: 1,203 of 13,320 videos were missing"
+        "Trained on partial data: 7 of 9 videos were missing",
+        "Trained on partial data: 1,203 of 13,320 videos were missing",
     ]
 
 

@@ -213,6 +213,9 @@ def test_videos_that_are_gone_leave_the_index(video, tmp_path, capsys):
     extract_frames(table_of(paths[0]), store, workers=0)  # b was not asked for, but is there
     assert store.index().video_id.tolist() == ["X/a", "X/b"]
     paths[1].unlink()
-    extract_frames(table_of(paths[0]), store, workers=0)
+    extract_frames(table_of(paths[0]), store, workers=0)  # nobody says that these are all
+    extract_frames(table_of(paths[0]), store, root=tmp_path / "other", workers=0)
+    assert store.index().video_id.tolist() == ["X/a", "X/b"]
+    extract_frames(table_of(paths[0]), store, root=root, workers=0)
     assert store.index().video_id.tolist() == ["X/a"]
     assert "1 videos are no longer there and leave the index: X/b" in capsys.readouterr().out

@@ -264,7 +264,7 @@ def test_folders_that_are_gone_or_empty_leave_the_index(clip, store, capsys):
     for image in images(others[1]):
         image.unlink()
     (others[1] / "gt.txt").write_text("what is left")
-    extract_frames(table_of(clip), store, workers=0)
+    extract_frames(table_of(clip), store, root=clip.parent, workers=0)
     assert store.index().video_id.tolist() == ["X/001", "X/004"]
     assert "2 videos are no longer there and leave the index: X/002" in capsys.readouterr().out
     shutil.rmtree(clip)

@@ -9,6 +9,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from vidrec.files import new_folder
 
 SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip", ".rar")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+MOST_NAMES = 2_000_000  # an empty file weighs nothing, and a disk holds only so many
 _MEGABYTE = 10**6
 
 
@@ -125,7 +127,7 @@ class _Unpacking:
             if stem_of(path.name) is None or not path.is_file():
                 continue
             place = path.relative_to(folder)
-            inside = path.with_name(f".{path.name}.unpacked")
+            inside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
             inside.mkdir()
             self.fill(inside, path, f"{place} in {archive}", place.parent.as_posix())
             self.size, self.files = self.size - path.stat().st_size, self.files - 1
@@ -143,6 +145,11 @@ class _Unpacking:
                 (self.progress or _no_bar)(archive.name, total, unit="MB")
             )
             for member in stack.enter_context(contextlib.closing(reading.members())):
+                if len(self.names) >= MOST_NAMES:
+                    raise ValueError(
+                        f"{title} must hold at most {MOST_NAMES:,} files and folders. Received: "
+                        f"more, up to its member {member.name!r}. Nothing is unpacked."
+                    )
                 place = place_of(member, self.names, title, prefix)
                 if not place:
                     continue

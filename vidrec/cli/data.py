@@ -26,8 +26,8 @@ def check(options):
 
     findings = look(_source(options), workers=options.workers)
     path = options.csv or f"{options.name}_check.csv"
+    print("\n".join(findings.lines), flush=True)  # whatever becomes of the file
     findings.save(path)
-    print("\n".join(findings.lines))
     print(f"All of it: {path}")
     return 0 if findings.whole else 1
 

@@ -1,5 +1,6 @@
 """One interface of all data sets: their videos, classes and splits."""
 
+import contextlib
 import logging
 
 import pandas as pd
@@ -22,11 +23,12 @@ class Dataset:
         folds: its official cross-validation, "leave-one-group-out" or "leave-one-out", or "".
         official_groups: bool, whether its official splits keep groups whole.
         example: str, what its video files are called, for messages.
+        class_names: sequence of str in the official order; () if only the lists tell them.
         sizes: dict from class to number of videos, for a data set without list files.
     """
 
     name, facts, official, folds, official_groups = "", None, {}, "", True
-    example, sizes = "", {}
+    example, class_names, sizes = "", (), {}
 
     def identify(self, path):
         """(label, name, group) of a video file by its path alone, or None if it is not one."""
@@ -48,6 +50,10 @@ class Dataset:
         """What of a video_id is compared with the lists: neither the class nor the case."""
         return video_id.rsplit("/", 1)[-1].casefold()
 
+    def aliases(self, videos):
+        """Of the `videos` of a Listing, what else their files may be called: dict to their keys."""
+        return {}
+
     def videos(self, root, *, lists=None):
         """The video table of the files below `root`, in class folders or not, at any depth.
 
@@ -60,9 +66,13 @@ class Dataset:
             FileNotFoundError: if `root` is no folder, or holds no video.
             ValueError: if a video file is not one of this data set, or there twice.
         """
+        return self._table(root, video_files(root), self.identify)
+
+    def _table(self, root, files, identify):
+        """The video table of files, by a function as `identify`."""
         records, strange = [], []
-        for path in video_files(root):
-            found = self.identify(path)
+        for path in files:
+            found = identify(path)
             if found is None:
                 strange.append(str(path))
             else:
@@ -83,13 +93,13 @@ class Dataset:
             lists: folder in or near which the official lists are, or None.
             table: video table whose classes are taken if there are no lists.
         """
+        if self.class_names:
+            return list(self.class_names)
         folder = self._lists_or_none(lists)
         if folder is not None:
             return self.class_list(folder)
         check_table(table)
-        return list(self.sizes) or sorted(
-            set(table.label), key=lambda name: (name.casefold(), name)
-        )
+        return sorted(set(table.label), key=lambda name: (name.casefold(), name))
 
     def splits(self, root, name, *, lists=None, **options):
         """Split `name` of the videos below `root`; see `split`."""
@@ -122,6 +132,12 @@ class Dataset:
                 )
             missing, names, expected = self._missing(table, lists)
             gate.refuse_missing(missing, names, expected, allow_missing)
+            if missing and name.startswith("leave-one"):
+                raise ValueError(
+                    "A fold's number counts the groups or videos of the whole data set. Received: "
+                    f"{name!r}, and {missing:,} videos are missing. Name the group that is left "
+                    "out: split `groups`, with `test_groups`."
+                )
             split = splits.cut(table, name, **options)
             return split._replace(missing=missing, missing_names=names, expected=expected)
         listing = self.checked(name, lists)
@@ -139,22 +155,37 @@ class Dataset:
         """
         listing = self.listing(name, self.locate(lists))
         found = gate.problems(listing, sizes=self.official[name], groups=self.official_groups)
+        wanted = list(self.class_names)
         if self.facts and len(listing.classes) != self.facts.classes:
             count = f"{self.facts.classes} classes. Received: {len(listing.classes)}"
             found.insert(0, f"{self.facts.title} must have {count}")
+        elif wanted and listing.classes != wanted:
+            pairs = enumerate(zip(wanted, listing.classes, strict=True), start=1)
+            number, (name_there, other) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
+            found.insert(
+                0,
+                f"classes must be in the official order, with {name_there} as number {number}. "
+                f"Received: {other}",
+            )
         if found:
             raise gate.SplitError(f"The lists of {self.name} {name} cannot be used", found)
         return listing
 
     def listed(self, lists):
-        """The Listing of all that the official lists name, each video once; None without lists."""
-        folder = self._lists_or_none(lists)
-        if folder is None or not self.official:
+        """The Listing of all that the official lists name, each video once; None without lists.
+
+        Of the official splits, those whose lists are there.
+        """
+        folder, parts = self._lists_or_none(lists), []
+        for name in self.official if folder is not None else ():
+            with contextlib.suppress(FileNotFoundError):
+                parts.append(self.listing(name, folder))
+        if not parts:
             return None
-        parts = [self.listing(name, folder) for name in self.official]
         videos = pd.concat([part.videos for part in parts])
         videos = videos.drop_duplicates("key", ignore_index=True)
-        return Listing(videos, parts[0].classes, sum((part.problems for part in parts), []))
+        problems = sum((part.problems for part in parts), [])
+        return Listing(videos, parts[0].classes, problems, self.aliases(videos))
 
     def _lists_or_none(self, folder):
         try:
@@ -166,7 +197,7 @@ class Dataset:
         """(count, names, expected) of what a table lacks of the data set, see `gate.Split`."""
         listing = self.listed(lists)
         if listing is not None:
-            there = set(table.video_id.map(self.key))
+            there = set(listing.keys(table.video_id, self.key))
             names = tuple(listing.videos.video_id[~listing.videos.key.isin(there)])
             return len(names), names, len(listing.videos)
         if self.sizes:

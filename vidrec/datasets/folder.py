@@ -7,15 +7,13 @@ a regular expression of one's own) or from a column of a csv file.
 import dataclasses
 import re
 
-import pandas as pd
-
 from vidrec.datasets import listing, ucf101
 from vidrec.datasets.dataset import Dataset
 from vidrec.datasets.table import (
     VIDEO_SUFFIXES,
     as_table,
     check_text,
-    is_video,
+    read_csv,
     real_folder,
     visible,
 )
@@ -59,7 +57,8 @@ class Folder(Dataset):
         return ucf101.read_classes(lists)
 
     def listing(self, name, lists):
-        return ucf101.read_lists(lists, int(name.split("-")[-1]), self.key)
+        number, classes = int(name.split("-")[-1]), self.class_list(lists)
+        return ucf101.read_lists(lists, number, classes, self.key)
 
     def listed(self, lists):
         return None  # what a split leaves out is left out on purpose
@@ -69,7 +68,7 @@ class Folder(Dataset):
         folder = self._lists_or_none(lists)
         return sorted(set(table.label)) if folder is None else self.class_list(folder)
 
-    def videos(self, root, *, lists=None, groups=None, ignore=()):
+    def videos(self, root, *, lists=None, groups=None):
         """The video table of a folder with one sub-folder per class.
 
         Hidden files and folders are ignored, and so are folders of lists and files that are no
@@ -80,7 +79,6 @@ class Folder(Dataset):
             root: str or Path.
             lists: not used.
             groups: Groups, or None for the "gXX" of names that hold "_gXX_", as UCF101's do.
-            ignore: names of sub-folders of `root` that are no classes.
 
         Returns:
             Video table. `group` is "" where a name tells none.
@@ -93,13 +91,12 @@ class Folder(Dataset):
                 leads out of `root`, or `groups` leaves a video without a group.
         """
         folder = real_folder(root)
-        ignore = set(ignore)  # of a string: its letters, so that no class goes by being part of it
         entries = visible(folder, folder)
-        stray = [str(entry) for entry in entries if is_video(entry)]
+        stray = [str(entry.path) for entry in entries if entry.is_video]
         class_folders = [
-            entry
+            entry.path
             for entry in entries
-            if entry.is_dir() and entry.name not in ignore and not (entry / LISTS).is_file()
+            if entry.is_folder and not (entry.path / LISTS).is_file()
         ]
         if not class_folders:
             raise ValueError(
@@ -109,11 +106,12 @@ class Folder(Dataset):
         for class_folder in class_folders:
             found = 0
             for entry in visible(class_folder, folder):
-                if entry.is_dir():
-                    stray += [str(path) for path in sorted(entry.rglob("*")) if is_video(path)]
-                elif is_video(entry):
-                    check_text(entry)
-                    files.append((class_folder.name, entry))
+                if entry.is_folder:
+                    inside = sorted(entry.path.rglob("*"))
+                    stray += [str(p) for p in inside if p.suffix.lower() in VIDEO_SUFFIXES]
+                elif entry.is_video:
+                    check_text(entry.path)
+                    files.append((class_folder.name, entry.path))
                     found += 1
             if not found:
                 empty.append(class_folder.name)
@@ -124,9 +122,8 @@ class Folder(Dataset):
             )
         if empty:
             raise ValueError(
-                f"every class folder must hold a video file ({', '.join(VIDEO_SUFFIXES)}); `ignore`"
-                " names sub-folders that are no classes. "
-                f"Received: no video file in {empty} of {folder}"
+                f"every class folder must hold a video file ({', '.join(VIDEO_SUFFIXES)}). "
+                f"Received: no video file in {empty} of {folder}. Move out what is no class."
             )
         group_of = _grouping(folder, groups or Groups())
         return as_table(
@@ -170,7 +167,7 @@ def _by_pattern(pattern):
 def _by_csv(file, groups):
     if not file.is_file():
         raise FileNotFoundError(f"`groups.csv` must be a file below the root. Received: {file}")
-    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    table = read_csv(file)
     lacking = [name for name in (groups.video, groups.group) if name not in table]
     if lacking:
         raise ValueError(
@@ -180,6 +177,7 @@ def _by_csv(file, groups):
     known = {}
     pairs = zip(table[groups.video].str.strip(), table[groups.group].str.strip(), strict=True)
     for number, (name, group) in enumerate(pairs, start=2):
+        name = name.replace("\\", "/")
         if not name or not group or known.setdefault(name, group) != group:
             raise ValueError(
                 f"{file} line {number} must give a video its one group. Received: "

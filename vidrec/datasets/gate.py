@@ -64,7 +64,8 @@ def problems(listing, *, sizes=None, groups=True):
         sizes: dict from side to the official number of videos, or None where there is none.
         groups: bool, whether clips of one source video must all be on one side.
     """
-    videos, found = listing.videos, _short(listing.problems, "faulty lines")
+    videos, faulty = listing.videos, listing.problems
+    found = _short(faulty[:SHOWN], "faulty lines", len(faulty))
     used = videos[videos.side != ""]
     for side, size in (sizes or {}).items():
         count = int((used.side == side).sum())
@@ -75,23 +76,24 @@ def problems(listing, *, sizes=None, groups=True):
     for side in ("train", "test"):
         if not (used.side == side).any():
             found.append(f"{side} must list videos. Received: none")
-    twice = [
-        f"{rows.video_id.iloc[0]} must stand on one line. Received: "
-        + ", ".join(f"{row.line} ({row.side or 'left out'})" for row in rows.itertuples())
-        for _, rows in videos[videos.key.duplicated(keep=False)].groupby("key", sort=False)
-    ]
-    found += _short(twice, "videos on several lines")
+    twice = videos.key[videos.key.duplicated()].unique()
+    lines = []
+    for key in twice[:SHOWN]:
+        rows = videos[videos.key == key]
+        places = (f"{row.line} ({row.side or 'left out'})" for row in rows.itertuples())
+        lines.append(
+            f"{rows.video_id.iloc[0]} must stand on one line. Received: {', '.join(places)}"
+        )
+    found += _short(lines, "videos on several lines", len(twice))
     if groups:
         known = used[used.group != ""]
         sides = known.groupby(["label", "group"], sort=False).side.nunique()
-        split = set(sides[sides > 1].index)
-        torn = []
-        for name, rows in known.groupby(["label", "group"], sort=False) if split else ():
-            if name in split:
-                ends = rows.drop_duplicates("side")
-                where = ", ".join(f"{row.side} {row.line}" for row in ends.itertuples())
-                torn.append(f"group {name[1]} of {name[0]} must be on one side. Received: {where}")
-        found += _short(torn, "groups on several sides")
+        split, torn = sides.index[sides > 1], []
+        for label, group in split[:SHOWN]:
+            rows = known[(known.label == label) & (known.group == group)].drop_duplicates("side")
+            where = ", ".join(f"{row.side} {row.line}" for row in rows.itertuples())
+            torn.append(f"group {group} of {label} must be on one side. Received: {where}")
+        found += _short(torn, "groups on several sides", len(split))
     listed = {side: set(used.label[used.side == side]) for side in SIDES}
     for side in ("test", "validation"):
         unseen = sorted(listed[side] - listed["train"])
@@ -109,7 +111,7 @@ def select(table, listing, key, *, allow_missing=False):
     Args:
         table: video table, or the index with its columns.
         listing: Listing without problems.
-        key: function of a video_id to the listing's key.
+        key: function of a video_id, see `Dataset.key`.
         allow_missing: bool, take the part that is there.
 
     Returns:
@@ -120,8 +122,8 @@ def select(table, listing, key, *, allow_missing=False):
         ValueError: if `table` is no video table, or two of its videos have the same key.
     """
     check_table(table)
-    keys = table.video_id.map(key)
-    twins = sorted(table.video_id[keys.duplicated(keep=False)], key=key)
+    keys = listing.keys(table.video_id, key)
+    twins = sorted(table.video_id[keys.duplicated(keep=False)], key=str.casefold)
     if twins:
         raise ValueError(
             f"`table` must hold each listed video once. Received: {twins[:SHOWN]} for the same"
@@ -206,10 +208,10 @@ def check_groups_known(table, *, name="table"):
         )
 
 
-def _short(texts, what):
-    """At most SHOWN of the texts, and how many more there are."""
-    more = len(texts) - SHOWN
-    return [*texts[:SHOWN], f"and {more} more {what}"] if more > 0 else list(texts)
+def _short(texts, what, count):
+    """The first texts of so many, and how many more there are."""
+    more = count - len(texts)
+    return [*texts, f"and {more} more {what}"] if more > 0 else texts
 
 
 def _refuse(rule, offenders):

@@ -52,6 +52,7 @@ class HMDB51(Dataset):
         max_bytes=10 << 30,
     )
     official = {f"official-{number}": {"train": 3570, "test": 1530} for number in (1, 2, 3)}
+    class_names = CLASSES
     example = "<source>_<class>_f_cm_np1_fr_med_0, as the archive has them"
 
     def identify(self, path):

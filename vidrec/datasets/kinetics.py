@@ -16,7 +16,7 @@ import pandas as pd
 
 from vidrec.datasets import listing
 from vidrec.datasets.dataset import Dataset
-from vidrec.datasets.table import as_table, video_files
+from vidrec.datasets.table import read_csv, real_folder, video_files
 
 SIDES = {  # words of the column `split`, or of a file's name -> side of the split
     "train": "train",
@@ -51,13 +51,29 @@ class Kinetics(Dataset):
         what = f"The csv files of {self.facts.title} (from {self.facts.page})"
         return listing.locate(folder, FILES, what=what, accept=self._is_ours)
 
+    def aliases(self, videos):
+        """<id> alone, where that video has one clip."""
+        counts = videos.group.value_counts()
+        alone = videos[videos.group.map(counts) == 1]
+        return dict(zip(alone.group, alone.key, strict=True))
+
     def class_list(self, lists):
-        """From a text file of `number` labels, if there is one, or from all csv files."""
+        """From a text file of `number` labels, if there is one, or from all csv files.
+
+        Raises:
+            ValueError: if the csv files name another number of classes.
+        """
         for path in sorted(lists.glob("*.txt")):
             names = [line.text for line in listing.lines(path)]
             if len(names) == self.number and "abseiling" in names:
                 return names
-        return sorted(set(self._clips(lists).label) - {""}, key=lambda name: name.casefold())
+        names = sorted(set(self._clips(lists).label) - {""}, key=str.casefold)
+        if len(names) != self.number:
+            raise ValueError(
+                f"The csv files in {lists} must name {self.number} classes, or a text file there. "
+                f"Received: {len(names)} classes. Are they those of another Kinetics?"
+            )
+        return names
 
     def listing(self, name, lists):
         clips, classes = self._clips(lists), self.class_list(lists)
@@ -65,6 +81,10 @@ class Kinetics(Dataset):
         wanted = {"train": "train", "validation": "test"}
         if name == "official-test":
             wanted = {"train": "train", "validation": "validation", "test": "test"}
+            if "test" not in set(clips.side):
+                raise FileNotFoundError(
+                    f"{lists} must hold a csv file of the test clips. Received: none"
+                )
         for clip in clips.itertuples():
             side = wanted.get(clip.side, "")
             if clip.label not in known:
@@ -73,7 +93,9 @@ class Kinetics(Dataset):
                 continue
             video_id = f"{clip.label}/{clip.name}"
             records.append((video_id, clip.label, clip.youtube_id, side, clip.line))
-        return listing.Listing.of(records, classes, problems, self.key)
+        found = listing.Listing.of(records, classes, problems, self.key)
+        found.aliases = self.aliases(found.videos)
+        return found
 
     def videos(self, root, *, lists=None):
         """The video table of the clips below `root`, named and labelled as the csv files say.
@@ -83,43 +105,51 @@ class Kinetics(Dataset):
 
         Raises:
             FileNotFoundError: if `root` is no folder, or holds no clip.
-            ValueError: if a video file is no clip, a clip is there twice, or <id>.mp4 could be
-                several clips.
+            ValueError: if a video file is no clip, a clip is there twice, <id>.mp4 could be several
+                clips, or there are neither csv files nor class folders.
         """
-        files, folder = video_files(root), self._lists_or_none(lists or root)
-        clips = pd.DataFrame(columns=["name", "youtube_id", "label"])
-        classes = []
+        files, folder, root = (
+            video_files(root),
+            self._lists_or_none(lists or root),
+            real_folder(root),
+        )
+        clips, classes = pd.DataFrame(columns=["name", "youtube_id", "label"]), ()
         if folder is not None:
             clips, classes = self._clips(folder), self.class_list(folder)
-        listed = dict(zip(clips.name, clips.label, strict=True))
-        names = {}
+        labels = dict(zip(clips.name, clips.label, strict=True))
+        plain = {_plain(name): name for name in classes}
+        clips_of = {}
         for youtube_id, name in zip(clips.youtube_id, clips.name, strict=True):
-            names.setdefault(youtube_id, set()).add(name)
-        plain, records, unknown = {_plain(name): name for name in classes}, [], []
-        for path in files:
+            clips_of.setdefault(youtube_id, set()).add(name)
+        unknown = []
+
+        def identify(path):
             match = _NAME.fullmatch(path.stem)
             if not match:
-                raise ValueError(
-                    f"Every video of {self.name} must be called {self.example}. "
-                    f"Received: {path}. Move it out of {root}."
-                )
+                return None
             name = _clip(match["id"], match["start"], match["end"]) if match["start"] else None
             if name is None:
-                several = sorted(names.get(match["id"], [match["id"]]))
-                if len(several) > 1:
+                name, *others = sorted(clips_of.get(match["id"], [match["id"]]))
+                if others:
                     raise ValueError(
                         f"{path} must say by its name which clip of that video it is: "
-                        f"{match['id']}_<start>_<end>. Received: {len(several)} clips in the csv "
-                        f"files, {several}"
+                        f"{match['id']}_<start>_<end>. Received: {len(others) + 1} clips in the "
+                        f"csv files, {[name, *others]}"
                     )
-                name = several[0]
-            inside = "" if path.parent.samefile(root) else path.parent.name
+            inside = "" if path.parent == root else path.parent.name
             by_folder = plain.get(_plain(inside), "") if classes else inside
-            label = listed.get(name, "" if inside.casefold() in SIDES else by_folder)
-            if label:
-                records.append((f"{label}/{name}", str(path), label, match["id"]))
-            else:
+            label = labels.get(name) or ("" if inside.casefold() in SIDES else by_folder)
+            if not label:
                 unknown.append(str(path))
+            return label, name, match["id"]
+
+        table = self._table(root, files, identify)
+        if folder is None and (unknown or table.label.nunique() < 2):
+            raise ValueError(
+                f"Clips of {self.name} must lie in class folders, or be listed by csv files in or "
+                f"beside {root}, or where --lists says. Received: {len(files)} clips in "
+                f"{table.label.nunique() - bool(unknown)} class folders"
+            )
         if unknown:
             _log.warning(
                 "%d of %d clips have neither a line in a csv file nor a class folder, and are left "
@@ -128,12 +158,7 @@ class Kinetics(Dataset):
                 len(files),
                 unknown[:5],
             )
-        if not records:
-            raise ValueError(
-                f"Clips of {self.name} must lie in class folders, or be listed by csv files in or "
-                f"beside {root}, or where --lists says. Received: {len(files)} clips without label"
-            )
-        return as_table(records)
+        return table[table.label != ""].reset_index(drop=True)
 
     def _clips(self, lists):
         """All csv files of this Kinetics as one table: label, youtube_id, name, side, line."""
@@ -141,7 +166,8 @@ class Kinetics(Dataset):
         return pd.concat(parts, ignore_index=True)
 
     def _is_ours(self, path):
-        numbers = set(re.findall(r"400|600|700", path.name))
+        names = (path.name, path.parent.name, path.parent.parent.name)  # the nearest decides
+        numbers = next(filter(None, (set(re.findall("400|600|700", name)) for name in names)), ())
         if numbers and str(self.number) not in numbers:
             return False
         with open(path, encoding="utf-8-sig", errors="replace") as file:
@@ -150,7 +176,7 @@ class Kinetics(Dataset):
 
 def _read(path):
     """The clips of a csv file."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    table = read_csv(path)
     table = table.rename(columns=lambda name: name.strip().casefold())
     lacking = set(COLUMNS[1:]) - set(table.columns)
     if lacking:
@@ -183,7 +209,7 @@ def _names(table, lines):
     for line, *clip in zip(lines, table.youtube_id, table.time_start, table.time_end, strict=True):
         try:
             names.append(_clip(*clip))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # of "x", of "inf"
             raise ValueError(
                 f"{line} must give start and end in seconds. Received: {clip[1]!r}, {clip[2]!r}"
             ) from error

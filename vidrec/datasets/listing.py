@@ -41,11 +41,13 @@ class Listing:
         videos: DataFrame, see above.
         classes: list of str in the official order.
         problems: list of str, one for each line that says no video.
+        aliases: dict from other keys, that files may be called by, to keys.
     """
 
     videos: pd.DataFrame
     classes: list
     problems: list
+    aliases: dict = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, records, classes, problems, key):
@@ -61,6 +63,11 @@ class Listing:
             except ValueError as error:
                 problems.append(str(error))
         return cls(pd.DataFrame(kept, columns=list(COLUMNS), dtype=str), classes, problems)
+
+    def keys(self, video_ids, key):
+        """The keys of a Series of video_ids, by `Dataset.key`; aliases are what they stand for."""
+        keys = video_ids.map(key)
+        return keys.map(lambda name: self.aliases.get(name, name)) if self.aliases else keys
 
 
 def check(line, name):

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def prepare(facts, root, *, archives=(), max_bytes=None, progress=None, say=prin
 
     An archive is unpacked as the folder `root`/<into>, archives within it as well; another file is
     copied into that folder. A given file stands for the published one of the same name, or, as
-    mirrors pack anew, of the same name with another archive's suffix; whatever its checksum, which
-    is compared and told. An archive that stands for none becomes `root`/<its name without suffix>.
+    mirrors pack anew, of the same letters and digits with another archive's suffix, whatever its
+    checksum, which is compared and told. An archive that stands for none becomes `root`/<its name
+    without suffix>.
 
     Args:
         facts: `vidrec.datasets.facts.Facts`.
@@ -131,9 +133,10 @@ def _plan(facts, root, archives, say):
 
 def _stands_for(name, published):
     """Whether a user's file may be the published one, by its name."""
-    name, published = name.casefold(), published.casefold()
-    stem = stem_of(name)
-    return name == published or (stem is not None and stem == stem_of(published))
+    if name.casefold() == published.casefold():
+        return True
+    stems = [stem_of(each) for each in (name, published)]
+    return None not in stems and len({re.sub("[^a-z0-9]", "", s.casefold()) for s in stems}) == 1
 
 
 def _check_places(parts, root):

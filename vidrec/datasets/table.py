@@ -11,6 +11,7 @@ A pandas DataFrame of strings, sorted by `video_id`, one row per video:
 import os
 import unicodedata
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -68,31 +69,51 @@ def real_folder(root):
     return folder
 
 
+class Entry(NamedTuple):
+    """What lies in a folder: its Path, and what it is, links followed."""
+
+    path: Path
+    is_folder: bool
+    is_video: bool  # a file that by its suffix is a video
+
+
 def visible(folder, root):
-    """Sorted entries of `folder` that are not hidden, each inside `root` (a real path).
+    """What is in `folder` and not hidden, as a list of Entry, sorted by name.
+
+    Args:
+        folder: Path.
+        root: real path that links to folders and videos must not lead out of: a data set from
+            elsewhere is not to point vidrec at other files of the machine.
 
     Raises:
-        FileNotFoundError: if a link leads nowhere.
+        FileNotFoundError: if the link of a video leads nowhere.
         ValueError: if a link leads out of `root`.
     """
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    for entry in entries:
-        if entry.is_symlink():
-            target = Path(os.path.realpath(entry))
-            if not target.is_relative_to(root):
-                raise ValueError(
-                    f"links below `root` must stay inside it. Received: {entry} -> {target}"
-                )
-            if not target.exists():
-                raise FileNotFoundError(
-                    f"links below `root` must lead to a file. Received: {entry} -> {target}"
-                )
+    entries = []
+    with os.scandir(folder) as found:  # which knows what is a folder without asking the disk again
+        for entry in sorted(found, key=lambda entry: entry.name):
+            path = Path(folder, entry.name)
+            named = path.suffix.lower() in VIDEO_SUFFIXES
+            if entry.name.startswith("."):
+                continue
+            is_folder = path.is_dir() if entry.is_symlink() else entry.is_dir()
+            if entry.is_symlink() and (is_folder or named):
+                _check_link(path, root)
+            entries.append(Entry(path, is_folder, named and not is_folder and entry.is_file()))
     return entries
 
 
-def is_video(path):
-    """Whether a Path is a file that by its suffix is a video."""
-    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+def _check_link(path, root):
+    target = Path(os.path.realpath(path))
+    if not target.is_relative_to(root):
+        raise ValueError(
+            f"links below `root` must stay inside it. Received: {path} -> {target}. Give the real "
+            "folder as the root, or copy what the link leads to."
+        )
+    if not target.exists():
+        raise FileNotFoundError(
+            f"links below `root` must lead to a file. Received: {path} -> {target}"
+        )
 
 
 def video_files(root):
@@ -112,16 +133,30 @@ def video_files(root):
             continue
         seen.add(os.path.realpath(folder))
         for entry in visible(folder, root):
-            if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(entry)
-            elif is_video(entry):
-                check_text(entry)
-                found.append(entry)
+            if entry.is_folder:
+                (links if entry.path.is_symlink() else folders).append(entry.path)
+            elif entry.is_video:
+                check_text(entry.path)
+                found.append(entry.path)
     if not found:
         raise FileNotFoundError(
             f"`root` must hold video files ({', '.join(VIDEO_SUFFIXES)}). Received: none in {root}"
         )
     return sorted(found)
+
+
+def read_csv(path):
+    """A csv file as a DataFrame of str, "" where a field is empty.
+
+    Raises:
+        ValueError: if it is none, or not in UTF-8; the message names the file.
+    """
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except ValueError as error:  # pandas' own, and those of the encoding
+        raise ValueError(
+            f"{path} must be a csv file in UTF-8, with a line of column names. Received: {error}"
+        ) from error
 
 
 def check_text(path):

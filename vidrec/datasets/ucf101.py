@@ -17,11 +17,33 @@ from vidrec.datasets import listing
 from vidrec.datasets.dataset import Dataset
 from vidrec.datasets.facts import Download, Facts
 
+# fmt: off
+CLASSES = (  # in the official order
+    "ApplyEyeMakeup", "ApplyLipstick", "Archery", "BabyCrawling", "BalanceBeam", "BandMarching",
+    "BaseballPitch", "Basketball", "BasketballDunk", "BenchPress", "Biking", "Billiards",
+    "BlowDryHair", "BlowingCandles", "BodyWeightSquats", "Bowling", "BoxingPunchingBag",
+    "BoxingSpeedBag", "BreastStroke", "BrushingTeeth", "CleanAndJerk", "CliffDiving",
+    "CricketBowling", "CricketShot", "CuttingInKitchen", "Diving", "Drumming", "Fencing",
+    "FieldHockeyPenalty", "FloorGymnastics", "FrisbeeCatch", "FrontCrawl", "GolfSwing", "Haircut",
+    "Hammering", "HammerThrow", "HandstandPushups", "HandstandWalking", "HeadMassage", "HighJump",
+    "HorseRace", "HorseRiding", "HulaHoop", "IceDancing", "JavelinThrow", "JugglingBalls",
+    "JumpingJack", "JumpRope", "Kayaking", "Knitting", "LongJump", "Lunges", "MilitaryParade",
+    "Mixing", "MoppingFloor", "Nunchucks", "ParallelBars", "PizzaTossing", "PlayingCello",
+    "PlayingDaf", "PlayingDhol", "PlayingFlute", "PlayingGuitar", "PlayingPiano", "PlayingSitar",
+    "PlayingTabla", "PlayingViolin", "PoleVault", "PommelHorse", "PullUps", "Punch", "PushUps",
+    "Rafting", "RockClimbingIndoor", "RopeClimbing", "Rowing", "SalsaSpin", "ShavingBeard",
+    "Shotput", "SkateBoarding", "Skiing", "Skijet", "SkyDiving", "SoccerJuggling",
+    "SoccerPenalty", "StillRings", "SumoWrestling", "Surfing", "Swing", "TableTennisShot",
+    "TaiChi", "TennisSwing", "ThrowDiscus", "TrampolineJumping", "Typing", "UnevenBars",
+    "VolleyballSpiking", "WalkingWithDog", "WallPushups", "WritingOnBoard", "YoYo",
+)
+# fmt: on
+
 _NAME = re.compile(r"v_(?P<label>[a-z]+)_(?P<group>g\d{2})_c\d{2}", re.IGNORECASE)
 _CLASS = re.compile(r"(\d+)\s+(\S.*)")
 _LINE = re.compile(r"([^/\\]+)/([^/\\]+)\.\w+(?:\s+(\d+))?")
 _GROUP = re.compile(r"_(g\d{2})(?=_)", re.IGNORECASE)
-_SPELLING = {"handstandpushups": "HandstandPushups"}  # of the class list; the files differ
+_SPELLING = {name.casefold(): name for name in CLASSES}
 
 
 class UCF101(Dataset):
@@ -55,24 +77,22 @@ class UCF101(Dataset):
         "official-3": {"train": 9624, "test": 3696},
     }
     example = "v_<Class>_gXX_cYY"
+    class_names = CLASSES
 
     def identify(self, path):
         match = _NAME.fullmatch(path.stem)
-        if not match:
-            return None
-        label, folder = match["label"], path.parent.name
-        label = folder if folder.casefold() == label.casefold() else label
-        return _SPELLING.get(label.casefold(), label), path.stem, match["group"].lower()
+        label = match and _SPELLING.get(match["label"].casefold())
+        return (label, path.stem, match["group"].lower()) if label else None
 
     def locate(self, folder):
         what = f"The lists ucfTrainTestlist (from {self.facts.page})"
         return listing.locate(folder, "classInd.txt", what=what)
 
     def class_list(self, lists):
-        return read_classes(lists)
+        return [_SPELLING.get(name.casefold(), name) for name in read_classes(lists)]
 
     def listing(self, name, lists):
-        found = read_lists(lists, int(name[-1]), self.key)
+        found = read_lists(lists, int(name[-1]), self.class_list(lists), self.key)
         bare = found.videos[found.videos.group == ""]
         found.problems += [
             f"{row.line} must name a group, as v_YoYo_g25_c05 does. Received: {row.video_id}"
@@ -111,16 +131,19 @@ def read_classes(lists):
     return [names[index] for index in sorted(names)]
 
 
-def read_lists(lists, number, key):
+def read_lists(lists, number, classes, key):
     """The Listing of trainlist<number>.txt and testlist<number>.txt in the folder `lists`.
 
-    `key`: function of a video_id, see `Dataset.key`.
+    Args:
+        lists: Path.
+        number: int.
+        classes: list of str, as classInd.txt numbers them.
+        key: function of a video_id, see `Dataset.key`.
 
     Raises:
-        FileNotFoundError: if a list or classInd.txt is missing.
-        ValueError: as `read_classes`.
+        FileNotFoundError: if a list is missing.
     """
-    classes, records, problems = read_classes(lists), [], []
+    records, problems = [], []
     position = {name.casefold(): i for i, name in enumerate(classes)}
     for side in ("train", "test"):
         for line in listing.lines(lists / f"{side}list{number:02d}.txt"):

@@ -59,6 +59,7 @@ class UCF11(Dataset):
         "volleyball_spiking": 116,
         "walking": 123,
     }
+    class_names = tuple(sizes)
 
     def identify(self, path):
         match = _NAME.fullmatch(path.stem)

@@ -3,12 +3,15 @@
 The archive has 13 folders. Three views of golf swings are one class, and two of kicks; swings on a
 bench (the pommel horse) and from the side (the high bar) are two. A clip is a folder of its own:
 
-    ucf action/Golf-Swing-Back/001/   a video file, or where the archive has none, JPG images
+    ucf action/Golf-Swing-Back/001/   a video file, or where the archive has none, JPG
+                                      images, there or in a folder jpeg
 """
+
+import logging
 
 from vidrec.datasets.dataset import Dataset
 from vidrec.datasets.facts import Download, Facts
-from vidrec.datasets.table import as_table, check_text, is_video, real_folder, visible
+from vidrec.datasets.table import as_table, check_text, real_folder, visible
 
 FOLDERS = {  # folder of the archive -> class, as the official page calls it
     "Diving-Side": "Diving",
@@ -28,6 +31,7 @@ FOLDERS = {  # folder of the archive -> class, as the official page calls it
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")  # as extraction reads them
 
 _FOLDERS = {name.casefold(): name for name in FOLDERS}
+_log = logging.getLogger(__name__)
 
 
 class UCFSports(Dataset):
@@ -61,6 +65,7 @@ class UCFSports(Dataset):
         "Swing-Side": 13,
         "Walking": 22,
     }
+    class_names = tuple(sizes)
 
     def videos(self, root, *, lists=None):
         """The video table of the clips in the 13 folders, which lie below `root` at any depth.
@@ -70,18 +75,26 @@ class UCFSports(Dataset):
 
         Raises:
             FileNotFoundError: if `root` is no folder, or none of the 13 is below it.
-            ValueError: if a clip holds no images and no video file, or several.
+            ValueError: if a clip holds neither a video file nor images.
         """
-        root, records = real_folder(root), []
+        root, records, empty = real_folder(root), [], []
         for folder in _below(root):
             name = _FOLDERS[folder.name.casefold()]
             for clip in visible(folder, root):
-                if clip.is_dir() or is_video(clip):
-                    check_text(clip)
-                    number = clip.name if clip.is_dir() else clip.stem
-                    path = _content(clip, root) if clip.is_dir() else clip
-                    label = FOLDERS[name]
-                    records.append((f"{label}/{name}-{number}", str(path), label, ""))
+                if not (clip.is_folder or clip.is_video):
+                    continue
+                check_text(clip.path)
+                path = _content(clip.path, root) if clip.is_folder else clip.path
+                if path is None:
+                    empty.append(str(clip.path))
+                number = clip.path.name if clip.is_folder else clip.path.stem
+                label = FOLDERS[name]
+                records.append((f"{label}/{name}-{number}", str(path), label, ""))
+        if empty:
+            raise ValueError(
+                "The folder of a clip must hold a video file, or images. "
+                f"Received: {len(empty)} that do not, the first: {sorted(empty)[:5]}"
+            )
         if not records:
             raise FileNotFoundError(
                 f"`root` must hold the folders of UCF Sports, {', '.join(FOLDERS)}. "
@@ -98,19 +111,21 @@ def _below(root):
         if folder.name.casefold() in _FOLDERS:
             yield folder
         else:
-            inside = (entry for entry in visible(folder, root) if not entry.is_symlink())
-            folders += [entry for entry in inside if entry.is_dir()]
+            inside = (entry for entry in visible(folder, root) if entry.is_folder)
+            folders += [entry.path for entry in inside if not entry.path.is_symlink()]
 
 
 def _content(clip, root):
-    """The video file of a clip's folder, or the folder if it holds images."""
+    """The video file of a clip's folder, or its folder of images, or None."""
     entries = visible(clip, root)
-    files = [entry for entry in entries if is_video(entry)]
-    if len(files) == 1:
+    files = [entry.path for entry in entries if entry.is_video]
+    if len(files) > 1:
+        _log.warning("%s has %d video files; the first is taken", clip, len(files))
+    if files:
         return files[0]
-    if files or not any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in entries):
-        raise ValueError(
-            "The folder of a clip must hold one video file, or images. "
-            f"Received: {len(files)} video files in {clip}"
-        )
-    return clip
+    folders = [clip, *(entry.path for entry in entries if entry.path.name.casefold() == "jpeg")]
+    return next((folder for folder in folders if _has_images(folder, root)), None)
+
+
+def _has_images(folder, root):
+    return any(entry.path.suffix.lower() in IMAGE_SUFFIXES for entry in visible(folder, root))

@@ -6,8 +6,8 @@ def table(summary):
 
     Args:
         summary: DataFrame with one row a stream, in its index the names, and the columns top1,
-            top1_low, top1_high, top5, mean_class_accuracy, chance, in [0, 1], videos, and missing
-            and expected, of the whole data set.
+            top1_low, top1_high, top5, mean_class_accuracy, chance, in [0, 1], videos, missing and
+            expected, of the whole data set, trained_missing and trained_expected, of the training.
 
     Returns:
         str of several lines.
@@ -22,9 +22,14 @@ def table(summary):
             f" {row.mean_class_accuracy:>11.1%} {row.videos:>7.0f}"
         )
     lines.append(f"{'chance':>10} {summary.chance.iloc[0]:>7.1%}")
-    missing, expected = summary.missing.iloc[0], summary.expected.iloc[0]
-    if missing:
+    first = summary.iloc[0]
+    if first.missing:
         lines.append(
-            f"Partial data: {missing:,} of {expected:,} videos of the data set are missing"
+            f"Partial data: {first.missing:,.0f} of {first.expected:,.0f} videos are missing"
+        )
+    if first.trained_missing:
+        lines.append(
+            f"Trained on partial data: {first.trained_missing:,.0f} of "
+            f"{first.trained_expected:,.0f} videos were missing"
         )
     return "\n".join(lines)

@@ -5,7 +5,6 @@ import dataclasses
 import pandas as pd
 
 from vidrec.datasets import registry
-from vidrec.datasets.gate import SplitError
 from vidrec.extraction.probe import probe, summary
 from vidrec.files import write_atomic
 
@@ -49,12 +48,15 @@ def check(source, *, workers=None):
     """
     dataset, lists = registry.get(source.dataset), source.lists or source.videos
     found = source.table()
-    gate, splits = _gate(dataset, lists)  # before the long part
+    # What the lists say comes before the long part, so that nobody waits to hear what is wrong.
+    splits, notes, faults = _gate(dataset, lists)
+    listing = dataset.listed(lists) if splits else None
+    classes = dataset.classes(lists=lists if splits else None, table=found)
     table = found.join(probe(found, workers=workers)).assign(status="ok")
     table.loc[table.message != "", "status"] = "unreadable"
     table["key"] = table.video_id.map(dataset.key)
-    listing = dataset.listed(lists)
     if listing is not None:
+        table["key"] = listing.keys(table.video_id, dataset.key)
         unlisted = ~table.key.isin(listing.videos.key)
         table.loc[unlisted & (table.status == "ok"), "status"] = "unlisted"
         gone = listing.videos[~listing.videos.key.isin(table.key)]
@@ -65,33 +67,37 @@ def check(source, *, workers=None):
     lacking = _lacking(dataset, table[~absent])
     lines = [
         *_overview(dataset, source.videos, table),
-        *_classes(dataset, lists, table),
+        *_classes(classes, table),
         *_lengths(table[~absent]),
-        *_split_lines(dataset, table, splits, gate),
+        *notes,
+        *_split_lines(dataset, table, splits),
         *_listing("unreadable", table.message[table.status == "unreadable"]),
         *_listing("missing", table.video_id[absent]),
-        *_listing("missing", lacking),
+        *(f"missing: {text}" for text in lacking),
         *_listing("unlisted", table.video_id[table.status == "unlisted"]),
     ]
-    bad = table.status.isin(["missing", "unreadable"]).any() or bool(lacking)
+    bad = table.status.isin(["missing", "unreadable"]).any() or lacking or faults
     table = table.drop(columns="key").sort_values("video_id", ignore_index=True)
-    return Findings(table, lines, not bad and not any(gate.values()))
+    return Findings(table, lines, not bad)
 
 
 def _gate(dataset, lists):
-    """What is wrong with each official split ("" for nothing), and the listings of the others."""
-    said, splits = {}, {}
+    """The listings of the official splits that are right, lines on the others, and whether
+    anything is wrong: lists that say what they should not, or no lists at all."""
+    splits, absent, wrong = {}, {}, {}
     for name in dataset.official:
         try:
             splits[name] = dataset.checked(name, lists).videos
-            said[name] = ""
-        except SplitError as error:
-            said[name] = str(error)
-        except (FileNotFoundError, ValueError) as error:
-            if dataset.facts:  # of one's own videos, lists are optional
-                said[name] = str(error)
-            break  # no lists, or unreadable ones: the other splits have the same
-    return said, splits
+        except FileNotFoundError as error:
+            absent.setdefault(str(error), name)  # of all splits at once, as a rule
+            if not dataset.facts:
+                break  # lists of one's own are numbered from 1
+        except ValueError as error:
+            wrong.setdefault(str(error), name)
+    if not dataset.facts:
+        absent = {}
+    notes = [f"{name}: {said}" for said, name in (absent | wrong).items()]
+    return splits, notes, bool(wrong or (absent and not splits))
 
 
 def _missing(gone):
@@ -131,9 +137,8 @@ def _overview(dataset, root, table):
     )
 
 
-def _classes(dataset, lists, table):
+def _classes(names, table):
     there = table[table.status != "missing"]
-    names = dataset.classes(lists=lists, table=there)
     counts = there.label.value_counts().reindex(names, fill_value=0)
     strange = sorted(set(there.label) - set(names))
     yield f"classes     {int((counts > 0).sum())} of {len(names)}" + (
@@ -163,20 +168,15 @@ def _lengths(table):
         yield f"unreadable  {facts['unreadable']:,}"
 
 
-def _split_lines(dataset, table, splits, gate):
-    for name, said in gate.items():
-        if said:
-            yield f"{name}: {said}"
-            continue
+def _split_lines(dataset, table, splits):
+    for name in splits:
         parts = []
         for side in sorted(set(splits[name].side) - {""}, reverse=True):
             listed = table[table[name] == side]
             parts.append(f"{side} {(listed.status != 'missing').sum():,} of {len(listed):,}")
         yield f"{name}: lists are right; {', '.join(parts)}"
     if dataset.folds:
-        units = "videos" if dataset.folds == "leave-one-out" else "groups"
-        count = len(table) if units == "videos" else table.group.nunique()
-        yield f"{dataset.folds}-1 to -{count}: one fold for each of the {units}"
+        yield f"{dataset.folds}-1 and so on: the official cross-validation"
 
 
 def _listing(what, names):

@@ -29,8 +29,9 @@ def evaluate(experiment, out):
 
     Returns:
         DataFrame with one row for each stream and one for the fusion: top1 and top5 (mean over the
-        draws), top1_low and top1_high (their range), mean_class_accuracy, chance, videos; and of
-        the whole data set, missing and expected videos.
+        draws), top1_low and top1_high (their range), mean_class_accuracy, chance, videos; of the
+        whole data set missing and expected videos; and trained_missing and trained_expected, of
+        the training that lacked most.
 
     Raises:
         FileNotFoundError: if a stream is not trained.
@@ -38,10 +39,14 @@ def evaluate(experiment, out):
     """
     folder = Path(out) / experiment.name / "evaluation"
     split, classes = split_videos(experiment)
+    trained = {
+        stream: load_stream(stream_folder(experiment, stream, out)) for stream in experiment.streams
+    }
     draws = {
-        stream: list(_score_draws(experiment, stream, out, split, classes, folder))
+        stream: list(_score_draws(experiment, stream, trained[stream], split, classes, folder))
         for stream in experiment.streams
     }
+    partial = max(stream.missing for stream in trained.values())
     if len(draws) == 2:
         settings = experiment.fusion
         weights = (settings.spatial, settings.temporal)
@@ -65,14 +70,14 @@ def evaluate(experiment, out):
             | found[["top1", "top5", "mean_class_accuracy", "chance", "videos"]].mean().to_dict()
             | {"top1_low": found.top1.min(), "top1_high": found.top1.max()}
             | {"missing": split.missing, "expected": split.expected}
+            | dict(zip(("trained_missing", "trained_expected"), partial, strict=True))
         )
     summary = pd.DataFrame(rows).set_index("stream").astype({"videos": int})
     write_atomic(folder / "summary.csv", summary.to_csv().encode())
     return summary
 
 
-def _score_draws(experiment, stream, out, split, classes, folder):
-    trained = load_stream(stream_folder(experiment, stream, out))
+def _score_draws(experiment, stream, trained, split, classes, folder):
     if trained.classes != classes:
         raise ValueError(
             f"{trained.run} was trained on other classes: {list(trained.classes)}. "

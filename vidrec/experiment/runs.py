@@ -48,6 +48,12 @@ class TrainedStream:
     train_videos: frozenset
     data: dict
 
+    @property
+    def missing(self):
+        """(missing, expected) videos of what it, or a run that it starts from, was trained on: of
+        that which lacked most."""
+        return max(map(_missing, lineage(self.data)))
+
     def check_unseen(self, video_ids):
         """Refuses to score a stream on videos that it was trained on.
 
@@ -61,6 +67,13 @@ class TrainedStream:
                 "its accuracy on them means nothing. Use the split that it was trained with. "
                 f"Received: {seen[:3]}"
             )
+
+
+def lineage(data):
+    """What `splits.describe` says of a run, and of each run that it starts from."""
+    while data:
+        yield data
+        data = data.get("parent")
 
 
 def stream_folder(experiment, stream, out):
@@ -171,6 +184,10 @@ def begin(run, experiment, stream, classes, split, *, facts):
     }
     write_atomic(run / PROVENANCE, json.dumps(provenance, indent=1).encode())
     write_atomic(run / CONFIG, config.dump(experiment).encode())
+
+
+def _missing(data):
+    return data["missing"], data["expected"]
 
 
 def _decides(experiment, stream):

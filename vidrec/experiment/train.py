@@ -71,7 +71,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
 
     keras.utils.set_random_seed(experiment.seed)
     with choose_strategy().scope():
-        model = _new_stream(experiment, stream, out, classes, clip, split.test.video_id)
+        model, parent = _new_stream(experiment, stream, out, classes, clip, split.test.video_id)
         for stage in plan.stages:  # all that can be wrong is found before the first one trains
             set_trainable(model, stage.layers)
             check_batch_size(stage.batch_size)
@@ -82,7 +82,10 @@ def train(experiment, stream, out, *, config_path="", resume=False):
             stream,
             classes,
             split,
-            facts={"config": str(config_path), "data": describe(experiment, split)},
+            facts={
+                "config": str(config_path),
+                "data": describe(experiment, split) | {"parent": parent},
+            },
         )
         saved = checkpoints.last_checkpoint(run / "checkpoints")
         for number, stage in enumerate(plan.stages):
@@ -115,11 +118,11 @@ def train(experiment, stream, out, *, config_path="", resume=False):
 
 
 def _new_stream(experiment, stream, out, classes, clip, test_videos):
-    """A stream with its initial weights."""
+    """A stream with its initial weights, and what the run that they are from was trained on."""
     init = experiment.streams[stream].init
     model = build_stream(experiment, stream, len(classes), clip, weights=init.weights)
     if init.run is None:
-        return model
+        return model, None
     from_here = init.run in experiment.streams
     run = stream_folder(experiment, init.run, out) if from_here else Path(init.run)
     parent = load_stream(run)
@@ -135,7 +138,7 @@ def _new_stream(experiment, stream, out, classes, clip, test_videos):
     )
     how = f", {averaged} averaged over its input channels" if averaged else ""
     print(f"{stream}: starts from {run}{how}", flush=True)
-    return model
+    return model, parent.data
 
 
 def _stage_plan(stage):

@@ -64,6 +64,12 @@ class Source:
         groups = data.groups and Groups(**data.groups.model_dump())
         return cls(videos=data.videos, dataset=data.dataset, lists=data.lists, groups=groups)
 
+    @property
+    def root(self):
+        """The folder if what is gone from it is to leave the index: a published data set comes in
+        parts, which may be removed when they are extracted, and its lists say what is missing."""
+        return self.videos if self.dataset == "folder" else None
+
     def table(self):
         """The video table."""
         if self.groups is not None and self.dataset != "folder":
@@ -77,7 +83,7 @@ def extract_frames(source, store, **how):
 
     `how`: see `vidrec.extraction.batch.work`.
     """
-    return batch.extract_frames(source.table(), store, **how)
+    return batch.extract_frames(source.table(), store, root=source.root, **how)
 
 
 def extract_flow(store, settings, *, source=None, **how):
@@ -86,7 +92,9 @@ def extract_flow(store, settings, *, source=None, **how):
     With a Source, of its videos: those that have no frames get both in one pass.
     `settings`: FlowSettings; `how`: see `vidrec.extraction.batch.work`.
     """
-    return batch.extract_flow(store, settings, table=source and source.table(), **how)
+    if source is None:
+        return batch.extract_flow(store, settings, **how)
+    return batch.extract_flow(store, settings, table=source.table(), root=source.root, **how)
 
 
 def plan(source, store, settings=None, *, workers=None):
@@ -125,22 +133,21 @@ def index_store(root, layout, *, dataset="folder", videos=None, lists=None):
             f"{store.index_path} is there already, with what extraction knows of each video. "
             "Remove it first if it must be made anew from the files."
         )
-    names, known = None, ()
+    names, known, key = None, {}, data.key
     if videos is not None:
-        known = data.videos(videos, lists=lists)
-        names = sorted(known.video_id)
+        table = data.videos(videos, lists=lists)
+        known = {key(video.video_id): video for video in table.itertuples()}
+        names = sorted(table.video_id)
     elif lists is not None:
-        data.locate(lists)  # says where they should be
-        known = data.listed(lists).videos.assign(path="")
+        known, key = _listed(data, lists)
         if "{video_id}" not in store.names.frame:
-            names = [name for name in known.video_id if store.folder("frame", name).is_dir()]
-    known = {data.key(video.video_id): video for video in known.itertuples()} if len(known) else {}
+            names = _named(store, known, key)
     found = scan(store, names)
     for row in found:
-        video = known.get(data.key(row.video_id))
+        video = known.get(key(row.video_id))
         row.group = video.group if video else group_of(row.video_id)
         if video:
-            row.label, row.source = video.label, video.path
+            row.label, row.source = video.label, getattr(video, "path", "")
     if not all(row.label for row in found):
         raise ValueError(
             f"The files of layout {layout!r} do not tell the classes. Pass --videos, the folder of "
@@ -150,6 +157,30 @@ def index_store(root, layout, *, dataset="folder", videos=None, lists=None):
         for row in found:
             store.append(row)
         return store.compact(without=store.rows().keys() - {row.video_id for row in found})
+
+
+def _listed(data, lists):
+    """What the official lists name, by key, and the function that makes keys of video_ids."""
+    data.locate(lists)  # says where they should be
+    listing = data.listed(lists)
+    if listing is None:
+        raise ValueError(
+            f"The lists of {data.name} do not tell the classes of all its videos. Pass --videos, "
+            "the folder of the videos that the set was made from."
+        )
+    known = {video.key: video for video in listing.videos.itertuples()}
+    return known, lambda video_id: listing.aliases.get(data.key(video_id), data.key(video_id))
+
+
+def _named(store, known, key):
+    """video_ids "<class>/<folder>" of the folders that a layout without classes has."""
+    head = store.root / store.names.frame.split("{")[0]
+    inside = head.iterdir() if head.is_dir() else ()
+    folders = [path.name for path in inside if path.is_dir() and not path.name.startswith(".")]
+    names = [f"{known[key(name)].label}/{name}" for name in folders if key(name) in known]
+    if len(names) < len(folders):
+        print(f"{len(folders) - len(names)} of {len(folders)} folders in {head} are not listed.")
+    return names
 
 
 def problems(index):

@@ -64,8 +64,12 @@ class Predictor:
         self.flow = facts["flow"] and FlowSettings(**facts["flow"])
         self.short_side = facts["short_side"]
         self.pad = facts["short_video"] == "pad"
-        trained_on = [run["data"] for run in facts["runs"] if "data" in run]  # not of 0.1.0
-        lacking = {(data["missing"], data["expected"]) for data in trained_on if data["missing"]}
+        lacking = set()
+        for data in (run.get("data") for run in facts["runs"]):
+            while data:  # and of the runs that it starts from
+                if data["missing"]:
+                    lacking.add((data["missing"], data["expected"]))
+                data = data.get("parent")
         self.notes = [
             f"Trained on partial data: {missing:,} of {expected:,} videos were missing"
             for missing, expected in sorted(lacking)

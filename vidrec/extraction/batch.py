@@ -25,30 +25,31 @@ MOST_PATIENCE = 24 * 3600  # s, where nothing is known of it
 INTERRUPTED = "its extraction was interrupted: run the same command again"
 
 
-def extract_frames(table, store, **how):
+def extract_frames(table, store, *, root=None, **how):
     """Extracts the frames of every video of a table that the index does not call done.
 
     Args:
         table, store: see `frame_jobs`.
+        root: None, or the folder whose videos the table has, all of them: rows of videos whose
+            files are gone from there, removed or moved to another class, leave the index.
         how: see `work`.
 
     Returns:
-        The index as a DataFrame, of this table's videos. Rows of videos whose files are gone from
-        among the table's files, removed or moved to another class, are taken out of the index.
+        The index as a DataFrame, of this table's videos.
 
     Raises:
         as `frame_jobs` and `work`.
     """
-    return _extract("frames", lambda: frame_jobs(table, store), table, store, how)
+    return _extract("frames", lambda: frame_jobs(table, store), table, store, root, how)
 
 
-def extract_flow(store, settings=DEFAULT_FLOW, *, table=None, **how):
+def extract_flow(store, settings=DEFAULT_FLOW, *, table=None, root=None, **how):
     """Extracts the flow of every video that lacks it.
 
     Args:
         store, settings, table: see `flow_jobs`. For the engine "fast", "opencv" is taken, and this
             said, where numba cannot be imported.
-        how: see `work`.
+        root, how: see `extract_frames`.
 
     Returns:
         The index as a DataFrame; with a table, of its videos, as `extract_frames`.
@@ -57,7 +58,7 @@ def extract_flow(store, settings=DEFAULT_FLOW, *, table=None, **how):
         as `flow_jobs` and `work`.
     """
     settings = settings.available()
-    return _extract("flow", lambda: flow_jobs(store, settings, table), table, store, how)
+    return _extract("flow", lambda: flow_jobs(store, settings, table), table, store, root, how)
 
 
 def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
@@ -117,14 +118,14 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
             results.close()
 
 
-def _extract(title, find_jobs, table, store, how):
+def _extract(title, find_jobs, table, store, root, how):
     check(store, table)  # before anything is written, a lock included
-    if find_jobs() or gone(table, store) or relabelled(table, store) or store.shard_paths():
+    if find_jobs() or gone(table, store, root) or relabelled(table, store) or store.shard_paths():
         with store.writing():
             for change in (moved, relabelled):
                 for row in change(table, store):
                     store.append(row)
-            jobs, missing = find_jobs(), gone(table, store)
+            jobs, missing = find_jobs(), gone(table, store, root)
             if missing:
                 names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
                 print(f"{len(missing)} videos are no longer there and leave the index: {names}")

@@ -113,11 +113,14 @@ def relabelled(table, store):
     return found
 
 
-def gone(table, store):
-    """Ids in the index whose sources lay among those of the table, and are there no more."""
-    if table is None or store.shard is not None:
+def gone(table, store, root):
+    """Ids in the index whose sources lay below `root`, and are there no more.
+
+    `root`: path of the folder whose videos the table has, all of them, or None: nothing is gone.
+    """
+    if table is None or root is None or store.shard is not None:
         return []
-    root = Path(os.path.commonpath([Path(path).parent.parent for path in table.path]))
+    root = Path(os.path.realpath(root))
     known = set(table.video_id)
     return [
         row.video_id
