@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import functools
+import gc
 import hashlib
 import http.server
 import logging
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 import zipfile
 
 import pytest
@@ -89,6 +91,9 @@ def served(mine):
         yield f"http://127.0.0.1:{server.server_port}", asked
         server.shutdown()
         thread.join()
+    with warnings.catch_warnings():  # urllib leaves the socket of a torn answer to the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def test_given_files_are_unpacked_and_copied(tmp_path, mine):

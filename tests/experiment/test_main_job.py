@@ -60,6 +60,7 @@ def test_run_folder_tells_how_it_was_made(job):
         "videos": {"train": 9, "test": 9},
         "missing": 0,
         "expected": 18,
+        "parent": None,
     }
     assert {"git_commit", "tensorflow", "keras", "opencv", "numpy", "machine"} <= set(provenance)
     log = pd.read_csv(run_folder / "log.csv")
