@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vidrec.clip import encode_flow
-from vidrec.datasets import folder, synthetic
+from vidrec.datasets import synthetic
+from vidrec.datasets.folder import Folder
 from vidrec.extraction.engines import ENGINES, compute_flow
 from vidrec.extraction.progress import duration
 from vidrec.extraction.video import read_frames
@@ -134,7 +135,7 @@ def main():
     with tempfile.TemporaryDirectory() as drawn:
         if options.videos is None:
             synthetic.write_videos(drawn, SPEC)
-        table = folder.videos(options.videos or drawn, ignore=["ucfTrainTestlist"])
+        table = Folder().videos(options.videos or drawn)
         chosen = table.path[:: max(1, len(table) // options.clips)][: options.clips]
         clips = {path: read_grays(path, options.start, options.pairs) for path in chosen}
     short = [path for path, grays in clips.items() if grays is None]

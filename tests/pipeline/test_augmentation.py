@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from vidrec.clip import ClipSpec
-from vidrec.pipeline import augmentation
+from vidrec.pipeline import augmentation, crops
 from vidrec.pipeline.augmentation import Augmentation
 
 ALMOST_ONE = np.nextafter(np.float32(1), np.float32(0))
@@ -32,45 +32,6 @@ def augmented(clip, seed, spec=SPEC, **options):
     options = Augmentation(**{**STILL, **options})
     seed = tf.constant([seed, 5], tf.int32)
     return {k: v.numpy() for k, v in augmentation.augment(clip, spec, options, seed).items()}
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "uniform", "expected"),
-    [
-        (100, 180, [0, 0, 0], [0, 0, 66]),
-        (100, 180, [0, ALMOST_ONE, ALMOST_ONE], [34, 114, 66]),
-        (100, 180, [ALMOST_ONE] * 3, [0, 80, 100]),
-        (180, 100, [ALMOST_ONE] * 3, [80, 0, 100]),
-        (180, 100, [0.5, 0.25, 0.5], [24, 9, 83]),
-        (1, 1, [0, ALMOST_ONE, ALMOST_ONE], [0, 0, 1]),
-    ],
-)
-def test_random_square(height, width, uniform, expected):
-    box = augmentation.random_square(height, width, (0.66, 1.0), tf.constant(uniform, tf.float32))
-    assert box.dtype == tf.int32
-    assert box.numpy().tolist() == expected
-
-
-def test_random_squares_fill_the_range_and_the_image():
-    uniform = np.random.default_rng(0).random((2000, 3), np.float32)
-    data = tf.data.Dataset.from_tensor_slices(uniform)
-    data = data.map(lambda u: augmentation.random_square(50, 70, (0.66, 1.0), u))
-    top, left, side = np.array(list(data.as_numpy_iterator())).T
-    assert (side.min(), side.max()) == (33, 50)
-    assert top.min() == left.min() == 0
-    assert (top + side).max() == 50
-    assert (left + side).max() == 70
-
-
-def test_crop_and_resize_is_exact_without_scaling():
-    clip = random_clip(2)["flow"]
-    box = tf.constant([7, 11, 20])
-    cut = augmentation.crop_and_resize(clip, box, 20)
-    np.testing.assert_array_equal(cut, clip[:, 7:27, 11:31])
-    half = augmentation.crop_and_resize(ramp_clip()["flow"], tf.constant([4, 30, 40]), 20).numpy()
-    # pixel j lies between columns 30 + 2j and 30 + 2j + 1; a half is rounded to even
-    np.testing.assert_array_equal(half[3, 5, :, 0], np.rint(30 + 2 * np.arange(20) + 0.5))
-    np.testing.assert_array_equal(half[3, :, 5, 1], np.rint(4 + 2 * np.arange(20) + 0.5))
 
 
 @pytest.mark.parametrize("scope", ["video", "segment"])
@@ -121,6 +82,45 @@ def test_brightness_changes_rgb_alone_and_every_pixel_alike():
     assert 20 < max(changes) <= 51
 
 
+def test_contrast_saturation_and_hue_change_rgb_alone():
+    clip = random_clip(4, height=20, width=20)
+    rgb = clip["rgb"].numpy().astype(float)
+    spreads, greys, turned = set(), set(), set()
+    for seed in range(12):
+        out = augmented(clip, seed, contrast=0.4)["rgb"].astype(float)
+        assert abs(out.mean() - rgb.mean()) < 6  # about its mean, but for what is clipped
+        spreads.add(round(out.std() / rgb.std(), 2))
+        out = augmented(clip, seed, saturation=0.9)
+        np.testing.assert_array_equal(out["flow"], clip["flow"])
+        greys.add(round(float(np.ptp(out["rgb"], axis=-1).mean()) / np.ptp(rgb, axis=-1).mean(), 2))
+        out = augmented(clip, seed, hue=0.5)["rgb"].astype(float)
+        np.testing.assert_allclose(
+            out.max(axis=-1), rgb.max(axis=-1), atol=1
+        )  # hue keeps the value
+        turned.add(out.tobytes())
+    assert min(spreads) < 0.8
+    assert max(spreads) > 1.1
+    assert min(greys) < 0.5
+    assert max(greys) > 1.05
+    assert len(turned) == 12
+
+
+def test_contrast_by_hand():
+    images = tf.constant([0, 100, 200], tf.uint8)[None, :, None, None]  # mean 100
+    for factor, expected in ((0.5, [50, 100, 150]), (0.0, [100] * 3), (1.4, [0, 100, 240])):
+        found = augmentation.adjust_contrast(images, factor)
+        assert found.numpy().ravel().tolist() == expected
+
+
+def test_resize_before_the_crop_and_the_crop_that_is_always_alike():
+    clip = ramp_clip(height=30, width=80)
+    out = augmented(clip, 3, crop="centre", resize=(20, 20))
+    again = augmented(clip, 4, crop="centre", resize=(20, 20))
+    whole = crops.resize(clip["flow"], (20, 20))
+    np.testing.assert_array_equal(out["flow"], whole)
+    np.testing.assert_array_equal(again["flow"], whole)
+
+
 @pytest.mark.parametrize("scope", ["video", "segment"])
 def test_equal_seeds_give_equal_clips_in_both_modes(mapped, scope):
     clip = random_clip(5)
@@ -141,48 +141,17 @@ def test_every_op_is_the_same_eager_and_traced(mapped):
     uniform = tf.constant([0.37, 0.81, 0.12])
 
     def ops(clip, uniform):
-        box = augmentation.random_square(30, 44, (0.66, 1.0), uniform)
         return (
-            box,
-            augmentation.crop_and_resize(clip["flow"], box, 21),
             augmentation.flip_left_right(clip)["flow"],
             augmentation.flip_up_down(clip)["flow"],
             augmentation.adjust_brightness(clip["rgb"], uniform[2]),
-            augmentation.centre_crop(clip, 17)["rgb"],
-            augmentation.centre_crop(clip, 17, short_side=25)["flow"],
+            augmentation.adjust_contrast(clip["rgb"], 1 + uniform[0]),
+            Augmentation(crop="corners").box(30, 44, 24, uniform),
         )
 
     for eager, traced in zip(ops(clip, uniform), mapped(ops, clip, uniform), strict=True):
         np.testing.assert_array_equal(eager, traced)
         assert eager.dtype == traced.dtype
-
-
-def test_centre_crop_by_hand():
-    """Half size: output pixel i lies between input pixels 2i and 2i + 1."""
-    row, column = 4 * np.mgrid[:32, :48]
-    image = tf.constant(np.stack([column, row], axis=-1)[None].astype(np.uint8))
-    view = augmentation.centre_crop({"flow": image}, 8, short_side=16)["flow"].numpy()
-    assert view.shape == (1, 8, 8, 2)
-    assert view[0, 0, :, 0].tolist() == [66, 74, 82, 90, 98, 106, 114, 122]  # 8 (j + 8) + 2
-    assert view[0, :, 0, 1].tolist() == [34, 42, 50, 58, 66, 74, 82, 90]  # 8 (i + 4) + 2
-    assert (view[..., 0] == view[:, :1, :, 0]).all()
-
-
-def test_centre_crop_takes_256_for_224_and_cuts_the_middle():
-    clip = {k: v[:, :9, :13] for k, v in random_clip(7).items()}
-    turned = {k: tf.transpose(v, [0, 2, 1, 3]) for k, v in clip.items()}
-    for given, (top, left) in ((clip, (0, 2)), (turned, (2, 0))):
-        view = augmentation.centre_crop(given, 8)  # short side round(8 * 256 / 224) = 9
-        for name, images in given.items():
-            expected = images[:, top : top + 8, left : left + 8]
-            np.testing.assert_array_equal(view[name], expected)
-
-
-@pytest.mark.parametrize(("height", "width"), [(60, 100), (100, 60), (61, 61), (7, 90), (300, 20)])
-def test_centre_crop_of_any_shape(height, width):
-    view = augmentation.centre_crop(random_clip(8, 2, height, width), 24, short_side=24)
-    assert view["rgb"].shape == (2, 24, 24, 3)
-    assert view["flow"].shape == (2, 24, 24, 4)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +163,12 @@ def test_centre_crop_of_any_shape(height, width):
         ({"flip_lr": 1.5}, r"`flip_lr` must be in \[0, 1\]. Received: flip_lr=1.5"),
         ({"flip_ud": -1}, r"`flip_ud` must be in \[0, 1\]. Received: flip_ud=-1"),
         ({"brightness": -0.1}, r"`brightness` must be in \[0, 1\]. Received: brightness=-0.1"),
+        ({"contrast": 1.5}, r"`contrast` must be in \[0, 1\]. Received: contrast=1.5"),
+        ({"hue": 0.6}, r"`hue` must be in \[0, 0.5\]. Received: hue=0.6"),
+        ({"crop": "random"}, r"one of \('square', 'corners', 'centre'\). Received: crop='random'"),
+        ({"offsets": 9}, r"`offsets` must be one of \(5, 13\). Received: offsets=9"),
+        ({"scales": (0.7, 0.9)}, r"`scales` must fall and lie in \(0, 1\]. Received: .*0.7, 0.9"),
+        ({"scales": ()}, "`scales` must fall"),
         ({"flow_flip": "both"}, r"one of \('negate', 'image_only'\). Received: flow_flip='both'"),
         ({"scope": "clip"}, r"one of \('video', 'segment'\). Received: scope='clip'"),
     ],
@@ -201,8 +176,3 @@ def test_centre_crop_of_any_shape(height, width):
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         Augmentation(**options)
-
-
-def test_centre_crop_larger_than_the_image():
-    with pytest.raises(ValueError, match="at least `size`. Received: short_side=23, size=24"):
-        augmentation.centre_crop(random_clip(), 24, short_side=23)

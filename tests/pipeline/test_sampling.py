@@ -42,10 +42,11 @@ def test_every_counted_start_fits_and_the_next_does_not(position):
         n = 31
         last = int(sampling.count_starts(n, clip)) - 1
         for start, reached in [(last, n - 2), (last + 1, n - 1)]:
-            pairs = sampling.flow_indices(tf.constant([start]), clip, 1000).numpy()
-            frames = sampling.frame_indices(tf.constant([start]), clip, 1000).numpy()
+            frames = sampling.segment_frames(tf.constant([start]), clip, 1000)
+            pairs = sampling.flow_windows(frames, clip, 1000).numpy()
+            assert pairs.min() == start
             assert pairs.max() == reached
-            assert frames.max() <= reached + 1
+            assert frames.numpy().max() <= reached + 1
 
 
 def test_count_starts_of_many_videos():
@@ -145,7 +146,7 @@ def test_segment_centre(starts, segments, expected):
 )
 def test_frame_indices(options, n_frames, expected):
     clip = ClipSpec(**options)
-    frames = sampling.frame_indices(tf.constant([3, 9, 15]), clip, n_frames).numpy()
+    frames = sampling.segment_frames(tf.constant([3, 9, 15]), clip, n_frames).numpy()
     assert frames.tolist() == expected
     assert frames.shape == (clip.frames,)
 
@@ -154,43 +155,169 @@ def test_frame_indices(options, n_frames, expected):
     ("options", "n_frames", "expected"),
     [
         ({"flow_length": 3}, 29, [[3, 4, 5], [9, 10, 11]]),
-        ({"flow_length": 3, "flow_position": "centre"}, 29, [[3, 4, 5], [9, 10, 11]]),
+        ({"flow_length": 3, "flow_position": "centre"}, 29, [[2, 3, 4], [8, 9, 10]]),
         ({"flow_length": 3, "flow_step": 2}, 29, [[3, 5, 7], [9, 11, 13]]),
-        (
-            {"flow_length": 2, "frames_per_segment": 2},
-            29,
-            [[3, 4], [4, 5], [9, 10], [10, 11]],
-        ),
+        # deep fusion, decision 11: c - L/2 to c + L/2 - 1 for frame c
+        ({"flow_length": 4, "flow_position": "centre"}, 29, [[1, 2, 3, 4], [7, 8, 9, 10]]),
+        ({"flow_length": 10, "flow_position": "centre"}, 9, [[0] * 3 + [*range(1, 8)],
+                                                             [4, 5, 6, 7, 7, 7, 7, 7, 7, 7]]),
         ({"flow_length": 4}, 12, [[3, 4, 5, 6], [9, 10, 10, 10]]),  # pair 10 is the last of 12
         ({"flow_length": 3}, 5, [[3, 3, 3], [3, 3, 3]]),
+        ({"flow_length": 1}, 2, [[0], [0]]),
     ],
-)
-def test_flow_indices_are_oldest_first(options, n_frames, expected):
+)  # fmt: skip
+def test_flow_windows_are_oldest_first(options, n_frames, expected):
     clip = ClipSpec(segments=2, **options)
-    pairs = sampling.flow_indices(tf.constant([3, 9]), clip, n_frames).numpy()
+    pairs = sampling.flow_windows(tf.constant([3, 9]), clip, n_frames).numpy()
     assert pairs.tolist() == expected
     assert pairs.shape == (clip.frames, clip.flow_length)
 
 
-@pytest.mark.parametrize("n_frames", [11, 12, 29, 200])
+@pytest.mark.parametrize(
+    ("n_frames", "expected"),
+    [
+        (1, [0] * 24),
+        (2, [0] + [1] * 23),
+        (22, [*range(22), 21, 21]),  # the shortest video of the data sets
+        (24, [*range(24)]),
+        (25, [*range(24)]),
+        (46, [k * 46 // 24 for k in range(24)]),
+        (231, [0, 9, 19, 28, 38, 48, 57, 67, 77, 86, 96, 105, 115, 125, 134, 144, 154, 163, 173,
+               182, 192, 202, 211, 221]),
+    ],
+)  # fmt: skip
+def test_spread(n_frames, expected):
+    assert sampling.spread(n_frames, 24).numpy().tolist() == expected
+
+
+def strided(n_frames, *uniform, frames=24, **options):
+    return sampling.strided(n_frames, frames, tf.constant(uniform), **options).numpy().tolist()
+
+
+def test_strided_falls_back_below_47_frames():
+    for n_frames in (1, 22, 24, 46):
+        assert strided(n_frames, 0.9, 0.9) == sampling.spread(n_frames, 24).numpy().tolist()
+    assert strided(47, ALMOST_ONE, ALMOST_ONE) == [*range(0, 47, 2)]
+    assert strided(47, 0.0, 0.0) == [*range(0, 47, 2)]
+    assert strided(48, 0.5, ALMOST_ONE) == [*range(1, 48, 2)]
+    # interval 3 needs 70 frames, 10 needs 231
+    assert strided(69, ALMOST_ONE, 0.0)[:2] == [0, 2]
+    assert strided(70, ALMOST_ONE, 0.0) == [*range(0, 70, 3)]
+    assert strided(230, ALMOST_ONE, 0.0)[:2] == [0, 9]
+    assert strided(231, ALMOST_ONE, ALMOST_ONE) == [*range(0, 231, 10)]
+    assert strided(1000, ALMOST_ONE, ALMOST_ONE)[-1] == 999
+    assert strided(1000, 0.0, 0.0, interval=(5, 7))[:2] == [0, 5]
+
+
+def test_every_interval_and_first_frame_is_drawn():
+    grid = (np.arange(900, dtype=np.float32) + 0.5) / 900
+    data = tf.data.Dataset.from_tensor_slices(np.stack([grid, np.roll(grid, 455)], axis=1))
+    found = np.array(list(data.map(lambda u: sampling.strided(240, 24, u)).as_numpy_iterator()))
+    steps = found[:, 1] - found[:, 0]
+    assert np.unique(steps, return_counts=True)[1].tolist() == [100] * 9
+    assert found.min() == 0
+    assert found.max() == 239
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "frames", "expected"),
+    [
+        (1, 6, [0] * 6),
+        (2, 6, [0, 0, 0, 1, 1, 1]),
+        (6, 6, [0, 1, 2, 3, 4, 5]),
+        (60, 6, [5, 15, 25, 35, 45, 55]),
+        (7, 6, [0, 1, 2, 4, 5, 6]),
+        (250, 16, [7, 23, 39, 54, 70, 85, 101, 117, 132, 148, 164, 179, 195, 210, 226, 242]),
+    ],
+)
+def test_even(n_frames, frames, expected):
+    assert sampling.even(n_frames, frames).numpy().tolist() == expected
+    assert sampling.even(n_frames, frames, np.full(frames, 0.5)).numpy().tolist() == expected
+
+
+def test_parts_of_even_are_the_segments_of_the_test():
+    """One segment of S in training lies where it lies in the test (VCM-SDD)."""
+    whole = sampling.even(301, 8 * 6).numpy().reshape(8, 6)
+    for s in range(8):
+        assert sampling.even(301, 6, parts=8, part=s).numpy().tolist() == whole[s].tolist()
+        low, high = s * 301 / 8, (s + 1) * 301 / 8
+        for u in (0, ALMOST_ONE):
+            found = sampling.even(301, 6, tf.fill([6], u), parts=8, part=s).numpy()
+            expected = [int(low + (k + u) * (high - low) / 6) for k in range(6)]
+            assert found.tolist() == np.minimum(expected, 300).tolist()
+
+
+@pytest.mark.parametrize(
+    ("starts", "uniform", "expected"),
+    [
+        (29, [0] * 6, [0, 4, 8, 12, 16, 20]),
+        (29, [ALMOST_ONE] * 6, [3, 7, 11, 15, 19, 23]),  # 24 to 28 are never drawn, as in TSN
+        (6, [0.9, 0.1, 0.2, 0.3, 0.4, 0.5], [0, 1, 2, 3, 4, 5]),
+        (4, [0.9, 0.1, 0.3, 0.3, 0.6, 0.5], [0, 1, 1, 2, 2, 3]),
+        (1, [0.9] * 6, [0] * 6),
+    ],
+)
+def test_intervals(starts, uniform, expected):
+    found = sampling.intervals(starts, 6, tf.constant(uniform, tf.float32))
+    assert found.numpy().tolist() == expected
+
+
+@pytest.mark.parametrize("starts", [1, 2, 24, 25, 26, 47, 100, 231])
+def test_intervals_of_a_test_are_tsn_s(starts):
+    tick = starts / 25
+    expected = [int(tick / 2 + tick * k + 1e-9) for k in range(25)]
+    assert sampling.intervals(starts, 25).numpy().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "options", "expected"),
+    [
+        (100, {}, [*range(42, 58)]),
+        (16, {}, [*range(16)]),
+        (10, {}, [*range(10), *[9] * 6]),
+        (1, {"step": 2}, [0] * 16),
+        (100, {"step": 2}, [*range(34, 66, 2)]),
+        (100, {"view": 0, "views": 10}, [*range(16)]),
+        (100, {"view": 4, "views": 10}, [*range(37, 53)]),
+        (100, {"view": 9, "views": 10}, [*range(84, 100)]),
+        (100, {"uniform": [0.0]}, [*range(16)]),
+        (100, {"uniform": [ALMOST_ONE]}, [*range(84, 100)]),
+        (100, {"uniform": [ALMOST_ONE], "step": 4}, [*range(39, 100, 4)]),
+    ],
+)
+def test_consecutive(n_frames, options, expected):
+    assert sampling.consecutive(n_frames, 16, **options).numpy().tolist() == expected
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 10, 11, 22, 29, 46, 47, 231])
 def test_eager_and_traced_agree(mapped, n_frames):
     clip = ClipSpec(flow_position="centre", frames_per_segment=1)
-    uniform = np.random.default_rng(n_frames).random(3, np.float32)
+    uniform = np.random.default_rng(n_frames).random(6, np.float32)
 
     def indices(n, uniform):
-        starts = sampling.count_starts(n, clip)
-        chosen = sampling.segment_random(starts, 3, uniform)
-        return (
-            *sampling.segment_bounds(starts, 3),
-            sampling.segment_centre(starts, 3),
-            chosen,
-            sampling.frame_indices(chosen, clip, n),
-            sampling.flow_indices(chosen, clip, n),
+        starts = tf.maximum(sampling.count_starts(n, clip), 1)
+        chosen = sampling.segment_random(starts, 3, uniform[:3])
+        frames = (
+            sampling.segment_frames(chosen, clip, n),
+            sampling.spread(n, 6),
+            sampling.strided(n, 6, uniform),
+            sampling.even(n, 6),
+            sampling.even(n, 6, uniform, parts=4, part=2),
+            sampling.intervals(starts, 6, uniform),
+            sampling.intervals(starts, 6),
+            sampling.consecutive(n, 6, uniform, step=2),
+            sampling.consecutive(n, 6, view=1, views=3),
         )
+        bounds = (*sampling.segment_bounds(starts, 3), sampling.segment_centre(starts, 3))
+        return (*bounds, chosen, *frames, *(sampling.flow_windows(f, clip, n) for f in frames))
 
     for dtype in (np.int32, np.int64):
         n = np.array(n_frames, dtype)
         traced = mapped(indices, n, uniform)
         for eager, inside in zip(indices(tf.constant(n), uniform), traced, strict=True):
             np.testing.assert_array_equal(eager, inside)
-    assert traced[5].max() <= n_frames - 2
+        for frames in traced[4:13]:
+            assert frames.dtype == np.int32
+            assert (np.diff(frames) >= 0).all()
+            assert frames.min() >= 0
+            assert frames.max() < n_frames

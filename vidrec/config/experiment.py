@@ -27,6 +27,15 @@ class Clip(Section):
     flow_step: int = Field(1, ge=1)
 
 
+class Sampling(Section):
+    """Which frames of a video a clip takes; see `vidrec.pipeline.policies.Sampling`."""
+
+    policy: Literal["segments", "strided", "even", "intervals", "consecutive"] = "segments"
+    interval: tuple[int, int] = (2, 10)
+    parts: int = Field(1, ge=1)
+    step: int = Field(1, ge=1)
+
+
 class Model(Section):
     """A name from the registry, and keywords of its `build`."""
 
@@ -49,12 +58,15 @@ class Evaluation(Section):
 
     average: "accuracy" reports the mean of the draws' accuracies, as the paper does; "scores"
     averages the draws' scores and reports their accuracy.
+    short_side, resize: to what images are scaled before the central crop; see
+    `vidrec.pipeline.crops.centre_crop`.
     """
 
     sampling: Literal["random", "centre"] = "random"
     draws: int = Field(3, ge=1)
     batch_size: int = Field(16, ge=1)
     short_side: int | None = None
+    resize: tuple[int, int] | None = None
     each_epoch: bool = True
     average: Literal["accuracy", "scores"] = "accuracy"
 
@@ -66,6 +78,7 @@ class Experiment(Section):
     seed: int = Field(0, ge=0)
     model: Model = Model()
     clip: Clip = Clip()
+    sampling: Sampling = Sampling()
     data: Data
     augment: Augment = Augment()
     shuffle_order: Literal["shuffle_first", "repeat_first"] = "shuffle_first"

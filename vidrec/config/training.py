@@ -11,10 +11,17 @@ from vidrec.config.section import Section, Share
 class Augment(Section):
     """See `vidrec.pipeline.augmentation.Augmentation`."""
 
+    crop: Literal["square", "corners", "centre"] = "square"
     crop_range: tuple[float, float] = (0.66, 1.0)
+    scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)
+    offsets: Literal[5, 13] = 5
+    resize: tuple[int, int] | None = None
     flip_lr: Share = 0.5
     flip_ud: Share = 0.5
     brightness: Share = 0.2
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    hue: float = Field(0.0, ge=0, le=0.5)
     flow_flip: Literal["negate", "image_only"] = "negate"
     scope: Literal["video", "segment"] = "video"
 

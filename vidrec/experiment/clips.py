@@ -6,6 +6,7 @@ import json
 from vidrec.extraction.engines import FlowSettings
 from vidrec.pipeline import dataset
 from vidrec.pipeline.augmentation import Augmentation
+from vidrec.pipeline.policies import Sampling
 from vidrec.store import Store
 
 
@@ -32,6 +33,7 @@ def clip_source(experiment, videos, classes, clip):
         classes=classes,
         clip=clip,
         short_video=experiment.data.short_video,
+        sampling=Sampling(**experiment.sampling.model_dump()),
         timing=experiment.clip_spec(),
     )
 
@@ -80,4 +82,5 @@ def evaluation_batches(experiment, source, *, draw=0):
         sampling_mode=settings.sampling,
         seed=draw,
         short_side=settings.short_side,
+        to=settings.resize,
     )

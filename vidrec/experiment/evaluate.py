@@ -103,7 +103,9 @@ def _score_draws(experiment, stream, trained, split, classes, folder):
             "data": describe(experiment, split),
             "trained_on": trained.data,
             "clip": dataclasses.asdict(source.timing),
+            "sampling": dataclasses.asdict(source.sampling),
             "short_side": settings.short_side,
+            "resize": settings.resize,
             "short_video": source.short_video,
             **hashes,
         }

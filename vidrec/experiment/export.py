@@ -38,8 +38,10 @@ def export(experiment, out, destination=None):
         "vidrec": vidrec.__version__,
         "experiment": experiment.name,
         "clip": dataclasses.asdict(experiment.clip_spec()),
+        "sampling": experiment.sampling.model_dump(mode="json"),
         "flow": experiment.data.flow.model_dump(),
         "short_side": experiment.evaluation.short_side,
+        "resize": experiment.evaluation.resize,
         "short_video": experiment.data.short_video,
         "runs": [_provenance(stream.run) for stream in streams],
     }

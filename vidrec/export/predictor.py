@@ -20,16 +20,17 @@ from vidrec.extraction.video import (
     read_frames,
 )
 from vidrec.pipeline import sampling
-from vidrec.pipeline.augmentation import centre_crop
+from vidrec.pipeline.crops import centre_crop
+from vidrec.pipeline.policies import Sampling
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """classes: N str; probabilities: float32 (N,); starts: the K frames where segments begin."""
+    """classes: N str; probabilities: float32 (N,); frames: the T frames that were looked at."""
 
     classes: tuple
     probabilities: np.ndarray
-    starts: tuple
+    frames: tuple
 
     def top(self, k=5):
         """[(class, probability)], the k most likely first."""
@@ -62,7 +63,8 @@ class Predictor:
         facts = json.loads((folder / "assets" / FACTS).read_text())
         self.clip = ClipSpec(**facts["clip"])
         self.flow = facts["flow"] and FlowSettings(**facts["flow"])
-        self.short_side = facts["short_side"]
+        self.sampling = Sampling(**facts.get("sampling", {}))
+        self.short_side, self.resize = facts["short_side"], facts.get("resize")
         self.pad = facts["short_video"] == "pad"
         lacking = set()
         for data in (run.get("data") for run in facts["runs"]):
@@ -100,24 +102,23 @@ class Predictor:
                 "prediction is of these.",
                 stacklevel=2,
             )
-        starts = sampling.count_starts(len(jpegs), self.clip)
-        need = 2 - sampling.count_starts(1, self.clip)
+        need = 2 - self.sampling.places(1, self.clip)
         if self.pad:
             need = 2 if "flow" in self.clip.modalities else 1
         if len(jpegs) < need:
             raise VideoError(f"{path} has {len(jpegs)} frames; this model needs at least {need}.")
-        chosen = sampling.segment_centre(max(starts, 1), self.clip.segments)
+        chosen = self.sampling.frames(len(jpegs), self.clip)
         images = {}
         if "rgb" in self.clip.modalities:
-            numbers = sampling.frame_indices(chosen, self.clip, len(jpegs)).numpy()
-            images["rgb"] = np.stack([_decode_rgb(jpegs[i]) for i in numbers])
+            images["rgb"] = np.stack([_decode_rgb(jpegs[i]) for i in chosen.numpy()])
         if "flow" in self.clip.modalities:
-            pairs = sampling.flow_indices(chosen, self.clip, len(jpegs)).numpy()
+            pairs = sampling.flow_windows(chosen, self.clip, len(jpegs)).numpy()
             images["flow"] = self._flow_stacks(jpegs, pairs)
         clip = centre_crop(
             {name: tf.constant(value) for name, value in images.items()},
             self.clip.size,
             short_side=self.short_side,
+            to=self.resize,
         )
         scores = self._serve(**{name: value[None] for name, value in clip.items()})
         return Prediction(

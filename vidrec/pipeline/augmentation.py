@@ -1,7 +1,7 @@
-"""Random changes of a clip, the same for all its images, and the fixed crop used in evaluation.
+"""Random changes of a clip, the same for all its images.
 
-The paper's set (Qiao et al. 2021, section 3.2): crop of random size, left-right flip, up-down
-flip, brightness. Pure functions of a clip {"rgb": uint8 (T, H, W, 3), "flow": uint8 (T, H, W, 2L)}
+Crop, flips, brightness and colour. Those of Qiao et al. 2021 (section 3.2) are the default. Pure
+functions of a clip {"rgb": uint8 (T, H, W, 3), "flow": uint8 (T, H, W, 2L)}
 (either key may be missing), of drawn numbers, and of nothing else.
 """
 
@@ -9,6 +9,9 @@ import dataclasses
 
 import tensorflow as tf
 
+from vidrec.pipeline import crops
+
+CROPS = ("square", "corners", "centre")
 SCOPES = ("video", "segment")
 FLOW_FLIPS = ("negate", "image_only")
 
@@ -18,10 +21,17 @@ class Augmentation:
     """What `augment` draws from. Decisions 24 to 27 of the specification.
 
     Attributes:
+        crop: "square" of random size and place; "corners", TSN's multi-scale crop at corners and
+            centre; "centre", the largest square, always alike (VCM-SDD).
         crop_range: (low, high) in (0, 1], side of the square crop as a part of the short side.
+        scales: sequence of float in (0, 1], falling, sides of the corner crop likewise.
+        offsets: 5 or 13, the places of the corner crop.
+        resize: (height, width), px, that images are scaled to before the crop, or None.
         flip_lr, flip_ud: float in [0, 1], probability of a left-right and of an up-down flip.
         brightness: float in [0, 1], largest change as a part of the full range; RGB only, since
             on flow it would be a false motion of the whole image.
+        contrast, saturation: float in [0, 1), factors are drawn from 1 - x to 1 + x; hue: float in
+            [0, 0.5], largest turn as a part of the circle. RGB only.
         flow_flip: "negate" turns the mirrored component round, as mirrored motion is;
             "image_only" mirrors the image and leaves the codes, for the literal reading.
         scope: "video" draws once for all segments, "segment" once for each.
@@ -30,10 +40,17 @@ class Augmentation:
         ValueError: if a value is outside its range.
     """
 
+    crop: str = "square"
     crop_range: tuple[float, float] = (0.66, 1.0)
+    scales: tuple[float, ...] = (1, 0.875, 0.75, 0.66)
+    offsets: int = 5
+    resize: tuple[int, int] | None = None
     flip_lr: float = 0.5
     flip_ud: float = 0.5
     brightness: float = 0.2
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
     flow_flip: str = "negate"
     scope: str = "video"
 
@@ -44,17 +61,35 @@ class Augmentation:
                 "`crop_range` must be (low, high) with 0 < low <= high <= 1. "
                 f"Received: crop_range={self.crop_range}"
             )
-        for name in ("flip_lr", "flip_ud", "brightness"):
-            if not 0 <= getattr(self, name) <= 1:
+        limits = dict.fromkeys(("flip_lr", "flip_ud", "brightness", "contrast", "saturation"), 1)
+        for name, limit in (limits | {"hue": 0.5}).items():
+            if not 0 <= getattr(self, name) <= limit:
                 raise ValueError(
-                    f"`{name}` must be in [0, 1]. Received: {name}={getattr(self, name)}"
+                    f"`{name}` must be in [0, {limit}]. Received: {name}={getattr(self, name)}"
                 )
-        if self.flow_flip not in FLOW_FLIPS:
+        choices = {"crop": CROPS, "offsets": tuple(crops.OFFSETS), "flow_flip": FLOW_FLIPS}
+        for name, known in (choices | {"scope": SCOPES}).items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"`{name}` must be one of {known}. Received: {name}={getattr(self, name)!r}"
+                )
+        falling = all(a > b for a, b in zip(self.scales, self.scales[1:], strict=False))
+        if not self.scales or not falling or not 0 < self.scales[-1] <= self.scales[0] <= 1:
             raise ValueError(
-                f"`flow_flip` must be one of {FLOW_FLIPS}. Received: flow_flip={self.flow_flip!r}"
+                f"`scales` must fall and lie in (0, 1]. Received: scales={self.scales}"
             )
-        if self.scope not in SCOPES:
-            raise ValueError(f"`scope` must be one of {SCOPES}. Received: scope={self.scope!r}")
+
+    def box(self, height, width, size, uniform):
+        """The part of images of height, width px that is taken, as a box (`vidrec.pipeline.crops`).
+
+        `uniform`: float32 (3,), draws in [0, 1); `size`: int, px, of the network's input.
+        """
+        if self.crop == "square":
+            return crops.random_square(height, width, self.crop_range, uniform)
+        if self.crop == "centre":
+            return crops.centre_square(height, width)
+        options = {"scales": self.scales, "offsets": self.offsets}
+        return crops.corner_crop(height, width, size, uniform[:2], **options)
 
 
 def augment(clip, spec, options, seed):
@@ -69,9 +104,11 @@ def augment(clip, spec, options, seed):
     Returns:
         dict of uint8 (T, size, size, C).
     """
+    if options.resize is not None:
+        clip = {name: crops.resize(images, options.resize) for name, images in clip.items()}
     if options.scope == "video":
-        return _augment_alike(clip, spec.size, options, tf.random.stateless_uniform([6], seed))
-    draws = tf.random.stateless_uniform([spec.segments, 6], seed)
+        return _augment_alike(clip, spec.size, options, tf.random.stateless_uniform([9], seed))
+    draws = tf.random.stateless_uniform([spec.segments, 9], seed)
     m = spec.frames_per_segment
     parts = [
         _augment_alike(
@@ -86,72 +123,27 @@ def augment(clip, spec, options, seed):
 
 
 def _augment_alike(clip, size, options, uniform):
-    height, width = _height_width(clip)
-    box = random_square(height, width, options.crop_range, uniform[:3])
-    clip = {name: crop_and_resize(images, box, size) for name, images in clip.items()}
+    box = options.box(*crops.height_width(clip), size, uniform[:3])
+    clip = {name: crops.crop_and_resize(images, box, size) for name, images in clip.items()}
     negate = options.flow_flip == "negate"
     clip = _either(uniform[3] < options.flip_lr, lambda c: flip_left_right(c, negate=negate), clip)
     clip = _either(uniform[4] < options.flip_ud, lambda c: flip_up_down(c, negate=negate), clip)
-    if "rgb" in clip and options.brightness:
-        change = options.brightness * (2 * uniform[5] - 1)
-        clip = {**clip, "rgb": adjust_brightness(clip["rgb"], change)}
+    if "rgb" in clip:
+        clip = {**clip, "rgb": _adjust(clip["rgb"], options, 2 * uniform[5:] - 1)}
     return clip
 
 
-def random_square(height, width, crop_range, uniform):
-    """A square of random size at a random place.
-
-    Args:
-        height, width: integer scalars, px.
-        crop_range: (low, high) in (0, 1], of the short side.
-        uniform: float32 (3,) in [0, 1): size, vertical place, horizontal place.
-
-    Returns:
-        int32 (3,): top, left, side, px, inside the image.
-    """
-    height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    low, high = crop_range
-    share = low + (high - low) * uniform[0]
-    side = tf.maximum(tf.round(share * tf.minimum(height, width)), 1)
-    top = tf.floor(uniform[1] * (height - side + 1))
-    left = tf.floor(uniform[2] * (width - side + 1))
-    return tf.cast(tf.stack([top, left, side]), tf.int32)
-
-
-def crop_and_resize(images, box, size):
-    """Cuts the square `box` (top, left, side) out of uint8 (T, H, W, C), bilinear to `size` px."""
-    top, left, side = tf.unstack(box)
-    images = images[:, top : top + side, left : left + side]
-    return _resize(images, [size, size])
-
-
-def centre_crop(clip, size, *, short_side=None):
-    """The evaluation's view: short side to `short_side`, then the central square of `size` px.
-
-    Args:
-        clip: dict of uint8 (T, H, W, C).
-        size: int, px.
-        short_side: int >= size, px, or None for round(size * 256 / 224).
-
-    Returns:
-        dict of uint8 (T, size, size, C).
-
-    Raises:
-        ValueError: if `short_side` is less than `size`.
-    """
-    short_side = round(size * 256 / 224) if short_side is None else short_side
-    if short_side < size:
-        raise ValueError(
-            f"`short_side` must be at least `size`. Received: short_side={short_side}, size={size}"
-        )
-    height, width = _height_width(clip)
-    scale = short_side / tf.minimum(height, width)
-    new = tf.cast(tf.round(tf.cast(tf.stack([height, width]), tf.float64) * scale), tf.int32)
-    top, left = (new[0] - size) // 2, (new[1] - size) // 2
-    return {
-        name: _resize(images, new)[:, top : top + size, left : left + size]
-        for name, images in clip.items()
-    }
+def _adjust(images, options, draws):
+    """Brightness and colour of uint8 (T, H, W, 3), by draws in [-1, 1)."""
+    if options.brightness:
+        images = adjust_brightness(images, options.brightness * draws[0])
+    if options.contrast:
+        images = adjust_contrast(images, 1 + options.contrast * draws[1])
+    if options.saturation:
+        images = tf.image.adjust_saturation(images, 1 + options.saturation * draws[2])
+    if options.hue:
+        images = tf.image.adjust_hue(images, options.hue * draws[3])
+    return images
 
 
 def flip_left_right(clip, *, negate=True):
@@ -170,6 +162,14 @@ def adjust_brightness(images, change):
     return tf.cast(tf.round(tf.clip_by_value(moved, 0.0, 255.0)), tf.uint8)
 
 
+def adjust_contrast(images, factor):
+    """Stretches uint8 images (T, H, W, C) about the mean of each channel over all of them."""
+    values = tf.cast(images, tf.float32)
+    mean = tf.reduce_mean(values, axis=[0, 1, 2])
+    values = mean + factor * (values - mean)
+    return tf.cast(tf.round(tf.clip_by_value(values, 0.0, 255.0)), tf.uint8)
+
+
 def _flip(clip, axis, component, negate):
     flipped = {name: tf.reverse(images, [axis]) for name, images in clip.items()}
     if negate and "flow" in flipped:
@@ -181,13 +181,3 @@ def _flip(clip, axis, component, negate):
 
 def _either(condition, change, clip):
     return tf.cond(condition, lambda: change(clip), lambda: clip)
-
-
-def _height_width(clip):
-    shape = tf.shape(next(iter(clip.values())))
-    return shape[1], shape[2]
-
-
-def _resize(images, size):
-    resized = tf.image.resize(images, size, method="bilinear", antialias=False)
-    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)

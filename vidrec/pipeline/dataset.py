@@ -13,9 +13,10 @@ import tensorflow as tf
 
 from vidrec.layouts import PACKED
 from vidrec.packs import check_loose
-from vidrec.pipeline import augmentation, sampling
+from vidrec.pipeline import augmentation, crops, sampling
 from vidrec.pipeline.loose import LooseImages
 from vidrec.pipeline.packed import PackedImages, locate
+from vidrec.pipeline.policies import Sampling
 
 SHUFFLE_ORDERS = ("shuffle_first", "repeat_first")
 SHORT_VIDEOS = ("error", "pad")
@@ -32,6 +33,7 @@ class ClipSource:
         clip: ClipSpec.
         short_video: "error" refuses videos with fewer frames than a clip needs; "pad" repeats
             their last frame and last flow pair.
+        sampling: Sampling, how the frames of a clip are chosen.
         timing: ClipSpec or None. Places in the video are drawn for it instead of `clip`, so that
             streams which are evaluated apart see the same moments. It has the segments and frames
             of `clip` and needs as many frames or more.
@@ -47,6 +49,7 @@ class ClipSource:
     classes: tuple
     clip: object
     short_video: str = "error"
+    sampling: Sampling = Sampling()
     timing: object = None
     _places: object = dataclasses.field(init=False, repr=False, compare=False, default=None)
 
@@ -68,11 +71,11 @@ class ClipSource:
             wrong = table[(table.n_flow != table.n_frames - 1) | (table.n_flow < 1)]
             _refuse(wrong, "lack flow (N frames need N - 1 pairs); run `vidrec extract-flow`")
             least = 2
-        starts = sampling.count_starts(table.n_frames, self.timing)
+        starts = self.sampling.places(table.n_frames, self.timing)
         too_short = starts < 1 if self.short_video == "error" else table.n_frames < least
-        need = least if self.short_video == "pad" else 2 - sampling.count_starts(1, self.timing)
+        need = least if self.short_video == "pad" else 2 - self.sampling.places(1, self.timing)
         _refuse(table[too_short], f"are too short: this clip needs at least {need} frames")
-        few = table[starts < self.clip.segments]
+        few = table[starts < self.clip.segments] if self.sampling.policy == "segments" else ()
         if len(few):
             warnings.warn(
                 f"{len(few)} videos have fewer places to begin than the clip's "
@@ -164,15 +167,17 @@ def training_clips(
     return _batched(counts, example, source, batch_size, drop_remainder=True)
 
 
-def evaluation_clips(source, *, batch_size, sampling_mode="centre", seed=0, short_side=None):
+def evaluation_clips(
+    source, *, batch_size, sampling_mode="centre", seed=0, short_side=None, to=None
+):
     """One clip of each video, in the order of the table.
 
     Args:
         source: ClipSource.
         batch_size: int; the last batch may be smaller.
-        sampling_mode: "centre", the middle of each segment, or "random", a draw of `seed`.
+        sampling_mode: "centre", the same at every call, or "random", a draw of `seed`.
         seed: int >= 0, the draw; the paper evaluates three (section 3.4.2).
-        short_side: int or None, see `augmentation.centre_crop`.
+        short_side, to: see `vidrec.pipeline.crops.centre_crop`.
 
     Returns:
         tf.data.Dataset of ({"rgb": uint8 (B, T, H, W, 3), "flow": ...}, int32 (B,)).
@@ -192,7 +197,7 @@ def evaluation_clips(source, *, batch_size, sampling_mode="centre", seed=0, shor
     def example(video):
         key = tf.random.experimental.stateless_fold_in(base, video)
         clip = read_clip(source, images, tensors, video, uniform, key)
-        view = augmentation.centre_crop(clip, source.clip.size, short_side=short_side)
+        view = crops.centre_crop(clip, source.clip.size, short_side=short_side, to=to)
         return view, tensors["label"][video]
 
     numbers = tf.data.Dataset.range(len(source))
@@ -214,22 +219,15 @@ def steps_per_epoch(source, batch_size):
 
 
 def read_clip(source, images, tensors, video, uniform, key):
-    """Chooses the images of a clip, then reads those. `uniform` None means the centre."""
+    """Chooses the images of a clip, then reads those. `uniform` None means no draws: a test."""
     clip, n_frames = source.clip, tensors["n_frames"][video]
-    starts = tf.maximum(sampling.count_starts(n_frames, source.timing), 1)
-    if uniform is None:
-        chosen = sampling.segment_centre(starts, clip.segments)
-    else:
-        chosen = sampling.segment_random(starts, clip.segments, uniform([clip.segments], key))
-
+    draw = uniform and (lambda count: uniform([count], key))
+    frames = source.sampling.frames(n_frames, source.timing, draw)
     read = {}
     if "rgb" in clip.modalities:
-        frames = sampling.frame_indices(chosen, source.timing, n_frames)
-        read["rgb"] = images.frames(
-            video, tf.reshape(frames, [clip.segments, clip.frames_per_segment])
-        )
+        read["rgb"] = images.frames(video, tf.reshape(frames, [-1, source.sampling.run(clip)]))
     if "flow" in clip.modalities:
-        pairs = sampling.flow_indices(chosen, clip, n_frames)
+        pairs = sampling.flow_windows(frames, clip, n_frames)
         pairs = tf.ensure_shape(pairs, [clip.frames, clip.flow_length])
         read["flow"] = images.flow(video, pairs)
     if len(read) == 2:

@@ -1,0 +1,98 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vidrec.clip import ClipSpec
+from vidrec.pipeline import sampling
+from vidrec.pipeline.policies import POLICIES, Sampling
+
+RGB = ClipSpec(segments=1, frames_per_segment=6, modalities=("rgb",))
+BOTH = ClipSpec(segments=3, frames_per_segment=2, flow_length=4)
+
+
+def drawn(seed=0):
+    rng = np.random.default_rng(seed)
+    return lambda count: tf.constant(rng.random(count, np.float32))
+
+
+def frames(policy, n_frames, clip, draw=None, **options):
+    return Sampling(policy=policy, **options).frames(n_frames, clip, draw).numpy().tolist()
+
+
+def test_each_name_stands_for_its_function():
+    assert frames("segments", 29, BOTH) == [4, 5, 12, 13, 20, 21]
+    assert frames("strided", 60, RGB) == sampling.spread(60, 6).numpy().tolist()
+    assert frames("even", 60, RGB) == [5, 15, 25, 35, 45, 55]
+    assert frames("intervals", 61, RGB) == [5, 15, 25, 35, 45, 55]  # S = 61
+    assert frames("consecutive", 60, RGB) == [27, 28, 29, 30, 31, 32]
+    assert frames("consecutive", 60, RGB, step=4) == [19, 23, 27, 31, 35, 39]
+    wide = frames("strided", 60, RGB, drawn(), interval=(11, 11))
+    assert np.diff(wide).tolist() == [11] * 5
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_draws_decide_training_and_tests_have_none(policy):
+    found = [frames(policy, 200, BOTH, drawn(seed)) for seed in (0, 0, 1, 2, 3)]
+    assert found[0] == found[1]
+    assert len({tuple(f) for f in found}) > 2
+    assert frames(policy, 200, BOTH) == frames(policy, 200, BOTH)
+    for chosen in (*found, frames(policy, 200, BOTH)):
+        assert len(chosen) == 6
+        assert chosen == sorted(chosen)
+        assert 0 <= chosen[0] <= chosen[-1] < 200
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("n_frames", [2, 3, 5, 6, 7, 11])
+def test_short_videos_give_whole_clips(policy, n_frames):
+    chosen = frames(policy, n_frames, BOTH, drawn())
+    pairs = sampling.flow_windows(tf.constant(chosen), BOTH, n_frames).numpy()
+    assert len(chosen) == 6
+    assert max(chosen) < n_frames
+    assert pairs.shape == (6, 4)
+    assert pairs.min() >= 0
+    assert pairs.max() <= n_frames - 2
+
+
+def test_places():
+    needs = {policy: Sampling(policy=policy).places(100, BOTH) for policy in POLICIES}
+    # L = 4 pairs behind each of two frames, where the flow must lie within the video
+    assert needs == {"segments": 95, "strided": 99, "even": 99, "intervals": 96, "consecutive": 99}
+    assert Sampling(policy="even").places(100, RGB) == 99 + 1
+
+
+def test_a_part_of_the_video_in_training_and_all_of_it_in_a_test():
+    policy = Sampling(policy="even", parts=8)
+    seen = set()
+    for seed in range(60):
+        chosen = policy.frames(480, RGB, drawn(seed)).numpy()
+        (part,) = set(chosen // 60)
+        seen.add(int(part))
+        assert (chosen % 60 // 10).tolist() == [0, 1, 2, 3, 4, 5]
+    assert seen == set(range(8))
+    assert policy.frames(480, RGB).numpy().tolist() == [40, 120, 200, 280, 360, 440]
+
+
+def test_streams_that_see_other_images_see_the_same_moments():
+    flow = dataclasses.replace(BOTH, modalities=("flow",))
+    for policy in POLICIES:
+        for clip in (BOTH, flow):
+            assert frames(policy, 90, BOTH, drawn(4)) == frames(policy, 90, clip, drawn(4))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"policy": "random"}, r"`policy` must be one of .*Received: policy='random'"),
+        ({"interval": (3, 2)}, r"1 <= low <= high. Received: interval=\(3, 2\)"),
+        ({"interval": (0, 2)}, "1 <= low"),
+        ({"parts": 8}, "`parts` must be at least 1, and 1 for another policy than 'even'"),
+        ({"policy": "even", "parts": 0}, "Received: parts=0, policy='even'"),
+        ({"policy": "even", "step": 2}, "another policy than 'consecutive'. Received: step=2"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        Sampling(**options)
