@@ -72,7 +72,7 @@ def clips_of(store, clip, count, *, augmented):
         video = tf.cast(number % len(table), tf.int32)
         draw = tf.random.stateless_uniform
         found = dataset.read_clip(source, images, tensors, video, draw, key)
-        return {name: value[:, ::8, ::8] for name, value in found.items()}
+        return {name: value[:, ::8, ::8] for name, value in found.decode().items()}
 
     count = count // batch * batch
     return tf.data.Dataset.range(count).map(read, num_parallel_calls=tf.data.AUTOTUNE), 1

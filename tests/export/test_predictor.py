@@ -70,7 +70,7 @@ def test_prediction_equals_extraction_pipeline_and_keras(model, folder, video, t
 
     prediction = Predictor(folder).predict(video)
     assert prediction.classes == CLASSES
-    assert prediction.starts == (1, 3, 6)  # 8 starts: segments 0-1, 2-4, 5-7
+    assert prediction.frames == (1, 3, 6)  # 8 starts: segments 0-1, 2-4, 5-7
     np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-6)
     names, values = zip(*prediction.top(2), strict=True)
     assert names == tuple(np.array(CLASSES)[np.argsort(-expected)[:2]].tolist())

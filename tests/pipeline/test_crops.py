@@ -38,9 +38,10 @@ def test_random_squares_fill_the_range_and_the_image():
 def test_crop_and_resize_is_exact_without_scaling():
     clip = random_clip(2)["flow"]
     box = tf.constant([7, 11, 20, 20])
-    cut = crops.crop_and_resize(clip, box, 20)
+    cut = crops.resize(crops.cut({"flow": clip}, box)["flow"], [20, 20])
     np.testing.assert_array_equal(cut, clip[:, 7:27, 11:31])
-    half = crops.crop_and_resize(ramp_clip()["flow"], tf.constant([4, 30, 40, 40]), 20).numpy()
+    half = crops.resize(crops.cut(ramp_clip(), tf.constant([4, 30, 40, 40]))["flow"], [20, 20])
+    half = half.numpy()
     # pixel j lies between columns 30 + 2j and 30 + 2j + 1; a half is rounded to even
     np.testing.assert_array_equal(half[3, 5, :, 0], np.rint(30 + 2 * np.arange(20) + 0.5))
     np.testing.assert_array_equal(half[3, :, 5, 1], np.rint(4 + 2 * np.arange(20) + 0.5))
@@ -120,7 +121,8 @@ def test_corner_crop_takes_sides_near_the_network_s_for_its_own():
 
 
 def test_rectangles_are_resized_to_squares():
-    out = crops.crop_and_resize(ramp_clip()["flow"], tf.constant([4, 30, 20, 40]), 20).numpy()
+    out = crops.resize(crops.cut(ramp_clip(), tf.constant([4, 30, 20, 40]))["flow"], [20, 20])
+    out = out.numpy()
     assert out.shape[1:3] == (20, 20)
     np.testing.assert_array_equal(out[0, :, 3, 1], 4 + np.arange(20))
     np.testing.assert_array_equal(out[0, 3, :, 0], np.rint(30 + 2 * np.arange(20) + 0.5))
@@ -173,9 +175,9 @@ def test_every_crop_is_the_same_eager_and_traced(mapped):
         corner = crops.corner_crop(30, 44, 24, uniform[:2])
         return (
             box,
-            crops.crop_and_resize(clip["flow"], box, 21),
+            crops.resize(crops.cut(clip, box)["flow"], [21, 21]),
             corner,
-            crops.crop_and_resize(clip["flow"], corner, 21),
+            crops.resize(crops.cut(clip, corner)["rgb"], [21, 21]),
             crops.centre_crop(clip, 17)["rgb"],
             crops.centre_crop(clip, 17, short_side=25)["flow"],
             crops.ten_crop(clip, 17, flip=augmentation.flip_left_right)["flow"],

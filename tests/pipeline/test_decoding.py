@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vidrec.pipeline import decoding
+from vidrec.clip import ClipSpec
+from vidrec.pipeline import crops, decoding
+from vidrec.pipeline.augmentation import Augmentation, augment
+from vidrec.pipeline.decoding import Encoded
 from vidrec.store import LAYOUTS
 
 
@@ -15,10 +18,21 @@ def texture(seed, height=40, width=56):
     return np.clip(128 + 6 * (smooth - 128), 0, 255).astype(np.uint8)
 
 
+def read_rgb(paths):
+    return Encoded(decoding.read_files(tf.convert_to_tensor(paths)), None).decode()["rgb"]
+
+
+def read_flow(x_paths, y_paths):
+    paths = tf.stack([x_paths, y_paths], axis=-1)
+    return Encoded(None, decoding.read_files(tf.reshape(paths, [paths.shape[0], -1]))).decode()[
+        "flow"
+    ]
+
+
 def test_red_is_red(tmp_path, jpg):
     red = np.zeros((24, 30, 3), np.uint8)
     red[..., 2] = 230  # BGR, as OpenCV writes it
-    image = decoding.read_rgb([jpg(tmp_path / "red.jpg", red)]).numpy()
+    image = read_rgb([jpg(tmp_path / "red.jpg", red)]).numpy()
     assert image.shape == (1, 24, 30, 3)
     assert image.dtype == np.uint8
     np.testing.assert_allclose(image[0, 5, 7], [230, 0, 0], atol=3)
@@ -27,7 +41,7 @@ def test_red_is_red(tmp_path, jpg):
 def test_what_opencv_wrote_comes_back_in_order(tmp_path, jpg):
     images = [texture(seed) for seed in range(3)]
     paths = [jpg(tmp_path / f"{i}.jpg", image) for i, image in enumerate(images)]
-    read = decoding.read_rgb(paths).numpy().astype(int)
+    read = read_rgb(paths).numpy().astype(int)
     assert read.shape == (3, 40, 56, 3)
     for found, written in zip(read, images, strict=True):
         assert np.abs(found - written[..., ::-1]).mean() < 2.5
@@ -38,13 +52,13 @@ def test_what_tensorflow_wrote_comes_back(tmp_path):
     image = texture(3)
     path = tmp_path / "tf.jpg"
     path.write_bytes(tf.io.encode_jpeg(image, quality=100, chroma_downsampling=False).numpy())
-    read = decoding.read_rgb([str(path)]).numpy()[0].astype(int)
+    read = read_rgb([str(path)]).numpy()[0].astype(int)
     assert np.abs(read - image).max() <= 4
 
 
 def test_a_gray_jpg_gives_three_equal_channels(tmp_path, jpg):
     gray = texture(4)[..., 0]
-    read = decoding.read_rgb([jpg(tmp_path / "gray.jpg", gray)]).numpy()[0]
+    read = read_rgb([jpg(tmp_path / "gray.jpg", gray)]).numpy()[0]
     assert read.shape == (40, 56, 3)
     np.testing.assert_array_equal(read[..., 0], read[..., 1])
     np.testing.assert_array_equal(read[..., 0], read[..., 2])
@@ -64,7 +78,7 @@ def write_flow(jpg, folder, codes):
 
 
 def test_flow_is_interleaved_oldest_first(tmp_path, jpg):
-    flow = decoding.read_flow(*write_flow(jpg, tmp_path, [[7, 31, 200], [90, 128, 13]])).numpy()
+    flow = read_flow(*write_flow(jpg, tmp_path, [[7, 31, 200], [90, 128, 13]])).numpy()
     assert flow.shape == (2, 16, 20, 6)
     assert flow.dtype == np.uint8
     assert (flow == flow[:, :1, :1]).all()
@@ -77,7 +91,7 @@ def test_eager_and_traced_agree(tmp_path, jpg, mapped):
     x, y = write_flow(jpg, tmp_path, [[7, 31], [90, 128]])
 
     def read(frames, x, y):
-        return decoding.read_rgb(frames), decoding.read_flow(x, y)
+        return read_rgb(frames), read_flow(x, y)
 
     for eager, traced in zip(read(frames, x, y), mapped(read, frames, x, y), strict=True):
         np.testing.assert_array_equal(eager, traced)
@@ -85,11 +99,11 @@ def test_eager_and_traced_agree(tmp_path, jpg, mapped):
 
 def test_a_missing_file_is_named(tmp_path, jpg, mapped):
     here, missing = jpg(tmp_path / "here.jpg", texture(0)), str(tmp_path / "img_00007.jpg")
-    for read in (decoding.read_rgb, lambda paths: mapped(decoding.read_rgb, paths)):
+    for read in (read_rgb, lambda paths: mapped(read_rgb, paths)):
         with pytest.raises(tf.errors.NotFoundError, match=re.escape(missing)):
             read(tf.constant([here, missing]))
     with pytest.raises(tf.errors.NotFoundError, match=re.escape(missing)):
-        decoding.read_flow(tf.constant([[here]]), tf.constant([[missing]]))
+        read_flow(tf.constant([[here]]), tf.constant([[missing]]))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -100,16 +114,62 @@ def test_a_truncated_file_is_refused(tmp_path, jpg, share):
     torn = tmp_path / "torn.jpg"
     torn.write_bytes(data[: int(share * len(data))])
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)jpeg|image"):
-        decoding.read_rgb([str(whole), str(torn)])
+        read_rgb([str(whole), str(torn)])
 
 
 def test_images_of_two_sizes_are_refused(tmp_path, jpg):
     first = jpg(tmp_path / "a.jpg", texture(0))
     other = jpg(tmp_path / "b.jpg", texture(0, 40, 55))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"40,\s?55"):
-        decoding.read_rgb([first, other])
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"40,\s?55"):
-        decoding.read_flow(tf.constant([[first]]), tf.constant([[other]]))
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"(?s)all images of a clip must have one size.*40[, ]+55"
+    ):
+        read_rgb([first, other])
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"(?s)all images of a clip must have one size.*40[, ]+55"
+    ):
+        read_flow(tf.constant([[first]]), tf.constant([[other]]))
+
+
+BOXES = [
+    (0, 0, 40, 56),
+    (0, 0, 17, 21),
+    (13, 7, 20, 33),
+    (23, 35, 17, 21),
+    (1, 1, 5, 5),
+    (8, 16, 16, 16),
+]
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_to_decode_a_part_is_to_cut_it_out(tmp_path, jpg, mapped, box):
+    """In colour too, which is coded at half the resolution; at odd places, and in the corners."""
+    frames = tf.constant([jpg(tmp_path / f"{i}.jpg", texture(i)) for i in range(2)])
+    gray = [jpg(tmp_path / f"f{i}.jpg", texture(9 + i)[..., 0]) for i in range(4)]
+
+    def both(frames, gray, box):
+        clip = Encoded(decoding.read_files(frames), decoding.read_files(gray))
+        return clip.decode(), clip.decode(box), clip.part(1, 2).decode(box)
+
+    args = frames, tf.reshape(tf.constant(gray), [2, 2]), tf.constant(box)
+    for whole, part, second in (both(*args), mapped(both, *args)):
+        for name, images in crops.cut(whole, box).items():
+            np.testing.assert_array_equal(part[name], images)
+            np.testing.assert_array_equal(second[name], images[1:])
+
+
+def test_augmented_clips_are_the_same_decoded_or_not(tmp_path, jpg):
+    frames = tf.constant([jpg(tmp_path / f"{i}.jpg", texture(i)) for i in range(3)])
+    gray = tf.constant([jpg(tmp_path / f"f{i}.jpg", texture(9 + i)[..., 0]) for i in range(6)])
+    clip = Encoded(decoding.read_files(frames), decoding.read_files(tf.reshape(gray, [3, 2])))
+    spec = ClipSpec(segments=3, size=24, flow_length=1)
+    for number, options in enumerate(
+        ({}, {"scope": "segment"}, {"crop": "corners"}, {"crop": "centre"}, {"resize": (30, 40)})
+    ):
+        options, seed = Augmentation(**options), tf.constant([number, 8])
+        found = augment(clip, spec, options, seed)
+        wanted = augment(clip.decode(), spec, options, seed)
+        for name in ("rgb", "flow"):
+            np.testing.assert_array_equal(found[name], wanted[name])
 
 
 @pytest.mark.parametrize(

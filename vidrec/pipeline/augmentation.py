@@ -10,6 +10,7 @@ import dataclasses
 import tensorflow as tf
 
 from vidrec.pipeline import crops
+from vidrec.pipeline.decoding import Encoded
 
 CROPS = ("square", "corners", "centre")
 SCOPES = ("video", "segment")
@@ -96,7 +97,7 @@ def augment(clip, spec, options, seed):
     """Crops, flips and brightens a clip, and brings it to the network's size.
 
     Args:
-        clip: dict of uint8 (T, H, W, C).
+        clip: dict of uint8 (T, H, W, C), or `decoding.Encoded`, of which only the crop is decoded.
         spec: ClipSpec.
         options: Augmentation.
         seed: int32 (2,), the only source of randomness.
@@ -105,26 +106,31 @@ def augment(clip, spec, options, seed):
         dict of uint8 (T, size, size, C).
     """
     if options.resize is not None:
-        clip = {name: crops.resize(images, options.resize) for name, images in clip.items()}
+        whole = clip.decode() if isinstance(clip, Encoded) else clip
+        clip = {name: crops.resize(images, options.resize) for name, images in whole.items()}
     if options.scope == "video":
         return _augment_alike(clip, spec.size, options, tf.random.stateless_uniform([9], seed))
     draws = tf.random.stateless_uniform([spec.segments, 9], seed)
     m = spec.frames_per_segment
     parts = [
-        _augment_alike(
-            {name: images[k * m : (k + 1) * m] for name, images in clip.items()},
-            spec.size,
-            options,
-            draws[k],
-        )
+        _augment_alike(_part(clip, k * m, (k + 1) * m), spec.size, options, draws[k])
         for k in range(spec.segments)
     ]
-    return {name: tf.concat([part[name] for part in parts], axis=0) for name in clip}
+    return {name: tf.concat([part[name] for part in parts], axis=0) for name in parts[0]}
+
+
+def _part(clip, low, high):
+    if isinstance(clip, Encoded):
+        return clip.part(low, high)
+    return {name: images[low:high] for name, images in clip.items()}
 
 
 def _augment_alike(clip, size, options, uniform):
-    box = options.box(*crops.height_width(clip), size, uniform[:3])
-    clip = {name: crops.crop_and_resize(images, box, size) for name, images in clip.items()}
+    encoded = isinstance(clip, Encoded)
+    shape = clip.height_width() if encoded else crops.height_width(clip)
+    box = options.box(*shape, size, uniform[:3])
+    clip = clip.decode(box, shape=shape) if encoded else crops.cut(clip, box)
+    clip = {name: crops.resize(images, [size, size]) for name, images in clip.items()}
     negate = options.flow_flip == "negate"
     clip = _either(uniform[3] < options.flip_lr, lambda c: flip_left_right(c, negate=negate), clip)
     clip = _either(uniform[4] < options.flip_ud, lambda c: flip_up_down(c, negate=negate), clip)
@@ -175,7 +181,8 @@ def _flip(clip, axis, component, negate):
     if negate and "flow" in flipped:
         flow = flipped["flow"]
         turned = tf.range(tf.shape(flow)[-1]) % 2 == component
-        flipped["flow"] = tf.where(turned, 255 - flow, flow)
+        mask = tf.where(turned, tf.constant(255, tf.uint8), tf.constant(0, tf.uint8))
+        flipped["flow"] = tf.bitwise.bitwise_xor(flow, mask)  # 255 - code, in one pass
     return flipped
 
 

@@ -70,11 +70,12 @@ def centre_square(height, width):
     return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
 
 
-def crop_and_resize(images, box, size):
-    """Cuts a box out of uint8 (T, H, W, C), bilinear to `size` px on both sides."""
+def cut(clip, box):
+    """The part of a clip's images in a box: dict of uint8 (T, height, width, C)."""
     top, left, height, width = tf.unstack(box)
-    images = images[:, top : top + height, left : left + width]
-    return resize(images, [size, size])
+    return {
+        name: images[:, top : top + height, left : left + width] for name, images in clip.items()
+    }
 
 
 def centre_crop(clip, size, *, short_side=None, to=None):
@@ -122,7 +123,7 @@ def ten_crop(clip, size, *, short_side=None, to=None, flip=None):
 def resize(images, size):
     """Bilinear, uint8 to uint8, without antialiasing."""
     resized = tf.image.resize(images, size, method="bilinear", antialias=False)
-    return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+    return tf.cast(tf.round(resized), tf.uint8)  # bilinear stays between its neighbours
 
 
 def height_width(clip):

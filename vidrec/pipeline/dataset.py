@@ -14,6 +14,7 @@ import tensorflow as tf
 from vidrec.layouts import PACKED
 from vidrec.packs import check_loose
 from vidrec.pipeline import augmentation, crops, sampling
+from vidrec.pipeline.decoding import Encoded
 from vidrec.pipeline.loose import LooseImages
 from vidrec.pipeline.packed import PackedImages, locate
 from vidrec.pipeline.policies import Sampling
@@ -197,7 +198,7 @@ def evaluation_clips(
     def example(video):
         key = tf.random.experimental.stateless_fold_in(base, video)
         clip = read_clip(source, images, tensors, video, uniform, key)
-        view = crops.centre_crop(clip, source.clip.size, short_side=short_side, to=to)
+        view = crops.centre_crop(clip.decode(), source.clip.size, short_side=short_side, to=to)
         return view, tensors["label"][video]
 
     numbers = tf.data.Dataset.range(len(source))
@@ -219,24 +220,17 @@ def steps_per_epoch(source, batch_size):
 
 
 def read_clip(source, images, tensors, video, uniform, key):
-    """Chooses the images of a clip, then reads those. `uniform` None means no draws: a test."""
+    """Chooses the images of a clip, then reads those: an Encoded. `uniform` None: no draws."""
     clip, n_frames = source.clip, tensors["n_frames"][video]
     draw = uniform and (lambda count: uniform([count], key))
     frames = source.sampling.frames(n_frames, source.timing, draw)
-    read = {}
+    rgb = flow = None
     if "rgb" in clip.modalities:
-        read["rgb"] = images.frames(video, tf.reshape(frames, [-1, source.sampling.run(clip)]))
+        rgb = images.frames(video, tf.reshape(frames, [-1, source.sampling.run(clip)]))
     if "flow" in clip.modalities:
         pairs = sampling.flow_windows(frames, clip, n_frames)
-        pairs = tf.ensure_shape(pairs, [clip.frames, clip.flow_length])
-        read["flow"] = images.flow(video, pairs)
-    if len(read) == 2:
-        sizes = [tf.shape(value)[1:3] for value in read.values()]
-        tf.debugging.Assert(
-            tf.reduce_all(sizes[0] == sizes[1]),
-            ["rgb and flow must have one size. Received:", *sizes, tensors["video_id"][video]],
-        )
-    return read
+        flow = images.flow(video, tf.ensure_shape(pairs, [clip.frames, clip.flow_length]))
+    return Encoded(rgb, flow, tensors["video_id"][video])
 
 
 def _words(key):

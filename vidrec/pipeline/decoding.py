@@ -1,47 +1,112 @@
-"""Reads and decodes the images of a clip, and only those.
+"""The images of a clip, from JPG bytes to pixels: all of each, or only the part that is needed.
 
 The loops are unrolled into the graph: the number of images of a clip is known, and unrolled reads
 run in parallel where `tf.map_fn` would add a loop's overhead to each. `tf.io.decode_jpeg` raises
 on a truncated file, where OpenCV would return a half-gray image.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
+MARGIN = 2  # px; colour is coded at half the resolution, and a cut decoder guesses beyond its edge
 
-def read_rgb(paths):
-    """Reads colour frames.
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A clip that is not decoded yet.
+
+    Attributes:
+        rgb: string (T,), JPGs of its frames, or None.
+        flow: string (T, 2L), gray JPGs u1, v1, u2, v2, ... of each frame, or None.
+        name: string scalar, the video's id, for messages.
+    """
+
+    rgb: tf.Tensor | None
+    flow: tf.Tensor | None
+    name: tf.Tensor | str = ""
+
+    def height_width(self):
+        """int32 scalars H, W of the images, px. Those of all images are held to be equal.
+
+        Raises:
+            tf.errors.InvalidArgumentError: if they are not, or one is no JPG.
+        """
+        images = [tf.reshape(x, [-1]) for x in (self.rgb, self.flow) if x is not None]
+        first, *others = [tf.io.extract_jpeg_shape(x)[:2] for x in tf.unstack(tf.concat(images, 0))]
+        if not others:
+            return tf.unstack(first)
+        differ = tf.reduce_any(tf.stack(others) != first, axis=1)
+        other = tf.gather(tf.stack(others), tf.argmax(differ))
+        same = tf.debugging.Assert(
+            ~tf.reduce_any(differ),
+            ["all images of a clip must have one size. Received:", first, other, self.name],
+        )
+        with tf.control_dependencies([same] if same is not None else []):
+            return tf.unstack(tf.identity(first))
+
+    def part(self, low, high):
+        """The frames low to high - 1, Encoded."""
+        rgb, flow = (x if x is None else x[low:high] for x in (self.rgb, self.flow))
+        return dataclasses.replace(self, rgb=rgb, flow=flow)
+
+    def decode(self, box=None, *, shape=None):
+        """The clip, or the part of its images in a box, which is the same as cutting it out.
+
+        Args:
+            box: int32 (4,), see `vidrec.pipeline.crops`, or None for whole images.
+            shape: what `height_width` returned, if that was asked already.
+
+        Returns:
+            dict of uint8 (T, H, W, C), see `vidrec.clip`. A gray JPG gives three equal channels of
+            rgb.
+
+        Raises:
+            tf.errors.InvalidArgumentError: if an image is no whole JPG, or they differ in size.
+        """
+        height, width = self.height_width() if shape is None else shape
+        clip = {}
+        if self.rgb is not None:
+            clip["rgb"] = _colour(tf.unstack(self.rgb), box, height, width)
+        if self.flow is not None:
+            images = [_decode(data, 1, box) for data in tf.unstack(tf.reshape(self.flow, [-1]))]
+            clip["flow"] = as_channels(tf.stack(images), self.flow.shape[0])
+        return clip
+
+
+def as_channels(images, frames):
+    """Gray images as the channels of so many frames.
+
+    A transposition of all pixels at once: to put 20 images side by side as channels by `tf.concat`
+    takes longer than to decode them (experiments/benchmarks/pipeline.py).
 
     Args:
-        paths: string (T,), T static.
+        images: uint8 (T * C, H, W, 1).
+        frames: int, T.
 
     Returns:
-        uint8 (T, H, W, 3), RGB. A gray JPG gives three equal channels.
-
-    Raises:
-        tf.errors.NotFoundError, tf.errors.InvalidArgumentError: if a file is missing, is no whole
-            JPG, or differs in size from the first.
+        uint8 (T, H, W, C).
     """
-    return tf.stack([decode(tf.io.read_file(path), channels=3) for path in tf.unstack(paths)])
+    height, width = tf.unstack(tf.shape(images)[1:3])
+    channels = images.shape[0] // frames
+    pixels = tf.transpose(tf.reshape(images, [frames, channels, height * width]), [0, 2, 1])
+    return tf.reshape(pixels, [frames, height, width, channels])
 
 
-def read_flow(x_paths, y_paths):
-    """Reads flow codes and interleaves them: u1, v1, u2, v2, ...
+def read_files(paths):
+    """The bytes of files.
 
     Args:
-        x_paths, y_paths: string (T, L), static, oldest pair first.
+        paths: string tensor of a static shape.
 
     Returns:
-        uint8 (T, H, W, 2L).
+        string tensor of that shape.
 
     Raises:
-        tf.errors.NotFoundError, tf.errors.InvalidArgumentError: as `read_rgb`.
+        tf.errors.NotFoundError: if a file is missing; names it.
     """
-    interleaved = tf.reshape(tf.stack([x_paths, y_paths], axis=-1), [x_paths.shape[0], -1])
-    stacks = [
-        tf.concat([decode(tf.io.read_file(path), channels=1) for path in tf.unstack(row)], axis=-1)
-        for row in tf.unstack(interleaved)
-    ]
-    return tf.stack(stacks)
+    data = [tf.io.read_file(path) for path in tf.unstack(tf.reshape(paths, [-1]))]
+    return tf.reshape(tf.stack(data), paths.shape)
 
 
 def image_paths(prefix, numbers, digits, suffix):
@@ -59,6 +124,25 @@ def image_paths(prefix, numbers, digits, suffix):
     return tf.strings.join([prefix, tf.strings.as_string(numbers, width=digits, fill="0"), suffix])
 
 
-def decode(data, channels):
+def _colour(images, box, height, width):
+    if box is None:
+        return tf.stack([_decode(data, 3, None) for data in images])
+    top, left = box[0], box[1]
+    above, before = tf.minimum(top, MARGIN), tf.minimum(left, MARGIN)
+    outer = [
+        top - above,
+        left - before,
+        tf.minimum(box[2] + above + MARGIN, height - top + above),
+        tf.minimum(box[3] + before + MARGIN, width - left + before),
+    ]
+    found = tf.stack([_decode(data, 3, tf.stack(outer)) for data in images])
+    return found[:, above : above + box[2], before : before + box[3]]
+
+
+def _decode(data, channels, box):
     """The bytes of a JPG, string scalar, to uint8 (H, W, channels)."""
-    return tf.io.decode_jpeg(data, channels=channels, dct_method="INTEGER_ACCURATE")
+    if box is None:
+        return tf.io.decode_jpeg(data, channels=channels, dct_method="INTEGER_ACCURATE")
+    return tf.image.decode_and_crop_jpeg(
+        data, box, channels=channels, dct_method="INTEGER_ACCURATE"
+    )

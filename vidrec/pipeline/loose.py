@@ -21,14 +21,13 @@ class LooseImages:
             self._prefixes[kind] = tf.constant([str(store.root / prefix) for prefix, *_ in parts])
 
     def frames(self, video, indices):
-        """uint8 (T, H, W, 3) RGB: frames `indices`, int32 (K, M), of video number `video`."""
-        return decoding.read_rgb(self._paths("frame", video, tf.reshape(indices, [-1])))
+        """JPGs, string (T,): frames `indices`, int32 (K, M), T = K * M, of video number `video`."""
+        return decoding.read_files(self._paths("frame", video, tf.reshape(indices, [-1])))
 
     def flow(self, video, indices):
-        """uint8 (T, H, W, 2L): flow pairs `indices`, int32 (T, L), of video number `video`."""
-        return decoding.read_flow(
-            self._paths("flow_x", video, indices), self._paths("flow_y", video, indices)
-        )
+        """JPGs, string (T, 2L): flow pairs `indices`, int32 (T, L), of video number `video`."""
+        pairs = [self._paths(kind, video, indices) for kind in ("flow_x", "flow_y")]
+        return decoding.read_files(tf.reshape(tf.stack(pairs, axis=-1), [indices.shape[0], -1]))
 
     def _paths(self, kind, video, indices):
         digits, suffix = self._endings[kind]

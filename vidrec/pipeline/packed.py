@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from vidrec import packs
-from vidrec.pipeline.decoding import decode
 
 READ_BYTES = 64 << 10  # at a time: a frame or two (experiments/benchmarks/pack.py)
 _MODALITIES = {"rgb": "frames", "flow": "flow"}
@@ -78,23 +77,18 @@ class PackedImages:
             }
 
     def frames(self, video, indices):
-        """uint8 (T, H, W, 3) RGB: frames `indices`, int32 (K, M), of video number `video`.
-
-        Each row begins with its least index and ends with its greatest. T = K * M.
-        """
-        images = self._images("frames", video, indices)
-        return tf.stack([decode(image, 3) for image in tf.unstack(tf.reshape(images, [-1]))])
-
-    def flow(self, video, indices):
-        """uint8 (T, H, W, 2L): flow pairs `indices`, int32 (T, L), of video number `video`.
+        """JPGs, string (T,): frames `indices`, int32 (K, M), T = K * M, of video number `video`.
 
         Each row begins with its least index and ends with its greatest.
         """
-        images = self._images("flow", video, indices)
-        stacks = tf.unstack(tf.reshape(images, [indices.shape[0], -1]))
-        return tf.stack(
-            [tf.concat([decode(i, 1) for i in tf.unstack(stack)], axis=-1) for stack in stacks]
-        )
+        return tf.reshape(self._images("frames", video, indices), [-1])
+
+    def flow(self, video, indices):
+        """JPGs, string (T, 2L): flow pairs `indices`, int32 (T, L), of video number `video`.
+
+        Each row begins with its least index and ends with its greatest.
+        """
+        return tf.reshape(self._images("flow", video, indices), [indices.shape[0], -1])
 
     def _images(self, kind, video, indices):
         """The JPGs, string (K, M, 1) or, of flow, (K, M, 2)."""
