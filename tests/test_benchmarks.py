@@ -33,3 +33,14 @@ def test_pack():
         r"^(?:read and decode|training clips), (?:rgb|flow), (?:wall|cpu) +[\d.]+ +[\d.]+ +[\d.]+$"
     )
     assert len(re.findall(rows, out, re.M)) == 8, out
+
+
+@pytest.mark.slow
+def test_pipeline():
+    out = run("pipeline.py", "--clips", "4", "--rounds", "1", "--only", "xception")
+    number, share = r" +[\d.,]+", r" +[\d.,]+ +[\d.]+ +\d+%"
+    row = (
+        rf"^ *multiseg_xception (\w+) +(\d+)(?:{number}){{3}}(?:{share}){{2}}(?:{number}){{2}} .*x$"
+    )
+    assert re.findall(row, out, re.M) == [("rgb", "3"), ("flow", "60")], out
+    assert re.search(r"^peak memory [\d.]+ GiB$", out, re.M)

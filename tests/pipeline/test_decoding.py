@@ -121,11 +121,13 @@ def test_images_of_two_sizes_are_refused(tmp_path, jpg):
     first = jpg(tmp_path / "a.jpg", texture(0))
     other = jpg(tmp_path / "b.jpg", texture(0, 40, 55))
     with pytest.raises(
-        tf.errors.InvalidArgumentError, match=r"(?s)all images of a clip must have one size.*40[, ]+55"
+        tf.errors.InvalidArgumentError,
+        match=r"(?s)all images of a clip must have one size.*40[, ]+55",
     ):
         read_rgb([first, other])
     with pytest.raises(
-        tf.errors.InvalidArgumentError, match=r"(?s)all images of a clip must have one size.*40[, ]+55"
+        tf.errors.InvalidArgumentError,
+        match=r"(?s)all images of a clip must have one size.*40[, ]+55",
     ):
         read_flow(tf.constant([[first]]), tf.constant([[other]]))
 
