@@ -165,6 +165,11 @@ class Store:
         """Hash of all rows, 64 hexadecimal digits: the sha256 of index.csv once it is merged."""
         return hashlib.sha256(index_file.to_bytes(self.index())).hexdigest()
 
+    def is_compact(self):
+        """Whether the index is as `compact` leaves it. Not so after a kill just before that."""
+        table = index_file.merge([index_file.read(self.index_path)])
+        return table is None or self.index_path.read_bytes() == index_file.to_bytes(table)
+
     def compact(self, *, without=()):
         """Rewrites the index with one row a video, sorted, by one rename; returns it, as `index`.
 

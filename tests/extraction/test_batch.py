@@ -222,6 +222,20 @@ def test_a_store_that_is_whole_need_not_be_writable(videos, tmp_path):
     assert list(store.root.glob(".*")) == []
 
 
+def test_an_index_that_a_kill_left_uncompacted_is_compacted(videos, tmp_path):
+    """Killed after the last video's row, and before the index was rewritten."""
+    store, table = Store(tmp_path / "store"), Folder().videos(videos)[:3]
+    extract_frames(table, store, workers=0)
+    compact, rows = store.index_path.read_bytes(), list(store.rows().values())
+    assert store.is_compact()
+    store.index_path.unlink()
+    for row in (rows[2], rows[0], dataclasses.replace(rows[1], group="old"), rows[1]):
+        store.append(row)
+    assert not store.is_compact()
+    extract_frames(table, store, workers=0)
+    assert store.index_path.read_bytes() == compact
+
+
 def test_the_forecast_says_what_is_replaced(videos, tmp_path, capsys):
     store = Store(tmp_path / "store")
     extract_flow(store, DIS, table=Folder().videos(videos)[:2], workers=0)

@@ -6,6 +6,7 @@ is not there, whatever ends this process at whatever moment.
 
 import dataclasses
 import errno
+import os
 
 import pandas as pd
 
@@ -120,7 +121,10 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
 
 def _extract(title, find_jobs, table, store, root, how):
     check(store, table)  # before anything is written, a lock included
-    if find_jobs() or gone(table, store, root) or relabelled(table, store) or store.shard_paths():
+    todo = find_jobs() or gone(table, store, root) or relabelled(table, store)
+    # A read-only store may stay as it is: the index says the same.
+    untidy = os.access(store.root, os.W_OK) and not store.is_compact()
+    if todo or store.shard_paths() or untidy:
         with store.writing():
             for change in (moved, relabelled):
                 for row in change(table, store):
