@@ -22,3 +22,19 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"needs real clips: VIDREC_TEST_DATA, or {folder}, is not there")
     return folder
+
+
+@pytest.fixture
+def saved_figures(monkeypatch):
+    """The figures that were written, kept so that what is on them can be read."""
+    from matplotlib.figure import Figure
+
+    figures = []
+    save = Figure.savefig
+
+    def keep(figure, *args, **kwargs):
+        figures.append(figure)
+        return save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures

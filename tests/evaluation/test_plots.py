@@ -4,23 +4,8 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from vidrec.evaluation import plots
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were written, kept so that what is on them can be read."""
-    figures = []
-    save = Figure.savefig
-
-    def keep(figure, *args, **kwargs):
-        figures.append(figure)
-        return save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
 
 
 def matrix(n, seed=0):
@@ -45,13 +30,13 @@ def log(stages, every=1):
     return table
 
 
-def test_confusion_shows_counts_and_shares_of_the_row(tmp_path, drawn):
+def test_confusion_shows_counts_and_shares_of_the_row(tmp_path, saved_figures):
     table = matrix(4)
     table.loc["class_2"] = 0  # a class without videos
     plots.plot_confusion(table, tmp_path / "out" / "confusion.png", "UCF101, split 1")
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["confusion.png"]
     assert matplotlib.image.imread(tmp_path / "out" / "confusion.png").std() > 0.05
-    axes, bar = drawn[0].axes
+    axes, bar = saved_figures[0].axes
     share = np.ma.filled(axes.images[0].get_array(), np.nan)
     expected = table.to_numpy()[[0, 1, 3]] / table.to_numpy()[[0, 1, 3]].sum(axis=1, keepdims=True)
     np.testing.assert_allclose(share[[0, 1, 3]], expected)
@@ -65,18 +50,18 @@ def test_confusion_shows_counts_and_shares_of_the_row(tmp_path, drawn):
     assert bar.get_ylabel() == "Share of the true class"
 
 
-def test_counts_are_left_out_above_twenty_classes(tmp_path, drawn):
+def test_counts_are_left_out_above_twenty_classes(tmp_path, saved_figures):
     for n in (20, 21):
         plots.plot_confusion(matrix(n), tmp_path / f"{n}.png", "t")
-    assert [len(figure.axes[0].texts) for figure in drawn] == [400, 0]
+    assert [len(figure.axes[0].texts) for figure in saved_figures] == [400, 0]
 
 
-def test_101_classes_are_readable_and_distinct(tmp_path, drawn):
+def test_101_classes_are_readable_and_distinct(tmp_path, saved_figures):
     plots.plot_confusion(matrix(101), tmp_path / "ucf.png", "UCF101")
     height, width, _ = matplotlib.image.imread(tmp_path / "ucf.png").shape
     assert 2000 < height < 4000
     assert 2000 < width < 4000
-    boxes = [label.get_window_extent() for label in drawn[0].axes[0].get_yticklabels()]
+    boxes = [label.get_window_extent() for label in saved_figures[0].axes[0].get_yticklabels()]
     assert len(boxes) == 101
     bottoms, tops = np.array([(box.y0, box.y1) for box in boxes]).T
     assert (bottoms[:-1] >= tops[1:] - 0.5).all()  # no name runs into the next
@@ -97,11 +82,11 @@ def test_what_is_no_confusion_matrix_is_refused(tmp_path, table, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_curves_run_over_all_stages(tmp_path, drawn):
+def test_curves_run_over_all_stages(tmp_path, saved_figures):
     table = log([("head", 3), ("last33", 4), ("all", 5)], every=4)
     plots.plot_curves(table, tmp_path / "curves.png", "Spatial stream")
     assert matplotlib.image.imread(tmp_path / "curves.png").std() > 0.05
-    loss, accuracy = drawn[0].axes
+    loss, accuracy = saved_figures[0].axes
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         lines = {line.get_label(): line.get_data() for line in axes.lines}
         np.testing.assert_array_equal(lines["training"][0], np.arange(1, 13))
@@ -112,23 +97,23 @@ def test_curves_run_over_all_stages(tmp_path, drawn):
         assert upright == [3.5, 7.5]
     names = [(text.get_position()[0], text.get_text()) for text in loss.texts]
     assert names == [(0.5, "head"), (3.5, "last33"), (7.5, "all")]
-    assert drawn[0].get_suptitle() == "Spatial stream"
+    assert saved_figures[0].get_suptitle() == "Spatial stream"
     assert accuracy.get_ylim() == (0, 1.02)
 
 
-def test_names_of_short_stages_are_slanted(tmp_path, drawn):
+def test_names_of_short_stages_are_slanted(tmp_path, saved_figures):
     plots.plot_curves(log([("head", 9), ("all", 9)]), tmp_path / "a.png", "t")
     plots.plot_curves(log([("head only", 2), ("block11-14", 1), ("all", 20)]), tmp_path / "b", "t")
-    slants = [{text.get_rotation() for text in figure.axes[0].texts} for figure in drawn]
+    slants = [{text.get_rotation() for text in figure.axes[0].texts} for figure in saved_figures]
     assert slants == [{0.0}, {30.0}]
 
 
 @pytest.mark.parametrize("drop", [True, False])
-def test_validation_is_optional(tmp_path, drawn, drop):
+def test_validation_is_optional(tmp_path, saved_figures, drop):
     table = log([("all", 1)], every=2)  # one epoch, its validation columns all NaN
     table = table.drop(columns=["val_loss", "val_accuracy"]) if drop else table
     plots.plot_curves(table, tmp_path / "one.png", "t")
-    assert [line.get_label() for line in drawn[0].axes[0].lines] == ["training"]
+    assert [line.get_label() for line in saved_figures[0].axes[0].lines] == ["training"]
 
 
 def test_a_diverged_run_is_drawn_too(tmp_path):

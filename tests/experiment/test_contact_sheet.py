@@ -7,7 +7,6 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from vidrec.experiment import look as module
 from vidrec.experiment import sheet_page
@@ -47,20 +46,6 @@ def names_of(labels):
     ids = [f"{label}/v{i}" for label, count in labels.items() for i in range(count)]
     table = pd.DataFrame({"video_id": ids, "path": ids})
     return table.assign(label=table.video_id.str.split("/").str[0], group="g01")
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were written, kept so that what is on them can be read."""
-    figures = []
-    save = Figure.savefig
-
-    def keep(figure, *args, **kwargs):
-        figures.append(figure)
-        return save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
 
 
 def texts(figure):
@@ -146,7 +131,7 @@ def test_a_file_that_grows_is_said_to(tmp_path, monkeypatch):
     assert look_at("a", path, 4, "farneback") == text
 
 
-def test_what_is_planted_is_seen(tmp_path, drawn):
+def test_what_is_planted_is_seen(tmp_path, saved_figures):
     first = write(tmp_path / "a/first.avi", 33, planted=[12])  # the second of 4: 4, 12, 20, 28
     other = write(tmp_path / "b/other.avi", 33, planted=[14, 15, 16, 17, 18])
     sheets = [tmp_path / "out" / f"{path.stem}.png" for path in (first, other)]
@@ -157,24 +142,24 @@ def test_what_is_planted_is_seen(tmp_path, drawn):
     assert green(sheets[0]) == pytest.approx(320 * 240, rel=0.02)
     assert green(sheets[1]) == 0
     for name in ("frame 13, 0.48 s", "first", "a/first", "33 frames, 64x48 px, 25 fps"):
-        assert name in texts(drawn[0])
+        assert name in texts(saved_figures[0])
     look = look_at("a", str(first), 4, "farneback")
-    _, *pictures = drawn[0].axes[0].images  # without the wheel
+    _, *pictures = saved_figures[0].axes[0].images  # without the wheel
     lengths = np.concatenate([np.hypot(*flow.reshape(-1, 2).T) for *_, flow in look.pictures])
     largest = np.percentile(lengths, 99)
-    assert f"rim: {largest:.1f} px" in texts(drawn[0])
-    assert f"99 % of motion up to {largest:.1f} px" in texts(drawn[0])
+    assert f"rim: {largest:.1f} px" in texts(saved_figures[0])
+    assert f"99 % of motion up to {largest:.1f} px" in texts(saved_figures[0])
     for i, (_, image, flow) in enumerate(look.pictures):
         np.testing.assert_array_equal(pictures[2 * i].get_array(), image)
         colours = flow_colours(flow, largest=largest)
         np.testing.assert_array_equal(pictures[2 * i + 1].get_array(), colours)
 
 
-def test_a_picture_of_320_px_is_shown_pixel_by_pixel(tmp_path, drawn):
+def test_a_picture_of_320_px_is_shown_pixel_by_pixel(tmp_path, saved_figures):
     path = write(tmp_path / "a/a.avi", 4, 640, 480)
     contact_sheet(table_of([path]), tmp_path / "s.png", frames=2, title="t", **QUICK)
     png = np.rint(255 * matplotlib.image.imread(tmp_path / "s.png")[..., :3])
-    images = drawn[0].axes[0].images
+    images = saved_figures[0].axes[0].images
     assert len(images) == 5  # the wheel, and two pairs
     for image in images:
         left, right, bottom, top = (round(200 * inches) for inches in image.get_extent())
@@ -183,16 +168,18 @@ def test_a_picture_of_320_px_is_shown_pixel_by_pixel(tmp_path, drawn):
         np.testing.assert_array_equal(found, np.asarray(image.get_array())[inner])
 
 
-def test_rows_have_one_scale_and_noise_stays_pale(tmp_path, drawn):
+def test_rows_have_one_scale_and_noise_stays_pale(tmp_path, saved_figures):
     fast = write(tmp_path / "a/fast.avi", 12, step=(4, 0))
     still = write(tmp_path / "b/still.avi", 12, step=(0, 0))
     contact_sheet(table_of([fast, still]), tmp_path / "both.png", frames=1, **QUICK)
     contact_sheet(table_of([still]), tmp_path / "still.png", frames=1, **QUICK)
-    assert "rim: 1.0 px" in texts(drawn[1])
-    _, _, moving, _, quiet = (np.asarray(image.get_array()) for image in drawn[0].axes[0].images)
+    assert "rim: 1.0 px" in texts(saved_figures[1])
+    _, _, moving, _, quiet = (
+        np.asarray(image.get_array()) for image in saved_figures[0].axes[0].images
+    )
     assert np.abs(np.median(moving, axis=(0, 1)) - [255, 0, 0]).max() < 40  # to the right: red
     assert quiet.min() > 240
-    assert drawn[1].axes[0].images[2].get_array().min() > 240
+    assert saved_figures[1].axes[0].images[2].get_array().min() > 240
 
 
 def test_the_same_seed_gives_the_same_file(tmp_path):
@@ -224,12 +211,12 @@ def strange(tmp_path_factory):
     return table_of(sorted(root.rglob("*.avi")))
 
 
-def test_a_bad_video_does_not_stop_the_sheet(tmp_path, strange, drawn):
+def test_a_bad_video_does_not_stop_the_sheet(tmp_path, strange, saved_figures):
     bad = contact_sheet(strange, tmp_path / "sheet.png", videos=20, **QUICK)
     assert [name.split()[0] for name, _ in bad] == ["broken/empty", "broken/text"]
     assert "is empty (0 bytes). Fetch or copy it again." in bad[0][1]
     assert "is not a video that OpenCV's FFmpeg can read." in bad[1][1]
-    found = texts(drawn[0])
+    found = texts(saved_figures[0])
     assert sum(text.startswith("Cannot be read: ") for text in found) == 2
     assert any(text.endswith("Fetch or copy it again.") for text in found)
     assert "40 frames promised: truncated?" in found
@@ -237,14 +224,14 @@ def test_a_bad_video_does_not_stop_the_sheet(tmp_path, strange, drawn):
     assert "1 frame, 64x48 px, 25 fps" in found
     assert found.count("group unknown") == len(strange) == 12
     height, width, _ = matplotlib.image.imread(tmp_path / "sheet.png").shape
-    assert np.abs(200 * drawn[0].get_size_inches() - [width, height]).max() < 1
+    assert np.abs(200 * saved_figures[0].get_size_inches() - [width, height]).max() < 1
 
 
 @pytest.mark.parametrize("frames", [1, 4])
-def test_nothing_overlaps(tmp_path, strange, drawn, frames):
+def test_nothing_overlaps(tmp_path, strange, saved_figures, frames):
     title = "A long title " * 30
     contact_sheet(strange, tmp_path / "s.png", videos=20, frames=frames, title=title, **QUICK)
-    (figure,) = drawn
+    (figure,) = saved_figures
     canvas = figure.bbox
     written = [text.get_window_extent() for text in figure.axes[0].texts]
     shown = [image.get_window_extent() for image in figure.axes[0].images]
@@ -260,15 +247,15 @@ def test_nothing_overlaps(tmp_path, strange, drawn, frames):
     assert not overlap.any(), [texts(figure)[i] for i in np.argwhere(overlap)[:3, 0]]
 
 
-def test_pictures_keep_their_shape_and_names_their_ends(tmp_path, strange, drawn):
+def test_pictures_keep_their_shape_and_names_their_ends(tmp_path, strange, saved_figures):
     contact_sheet(strange, tmp_path / "s.png", videos=20, frames=1, **QUICK)
     shapes = {}
-    for image in drawn[0].axes[0].images[1:]:
+    for image in saved_figures[0].axes[0].images[1:]:
         x0, x1, y1, y0 = image.get_extent()
         shapes[image.get_array().shape[:2]] = (y1 - y0) / (x1 - x0)
     assert shapes[(320, 180)] == pytest.approx(320 / 180)
     assert shapes[(41, 320)] == pytest.approx(41 / 320)  # of 802x102
-    found = texts(drawn[0])
+    found = texts(saved_figures[0])
     assert any(re.fullmatch(r"v_name_.*….*_g01_c01", text) for text in found)
     assert any(text.startswith("été \\u8dd1") and "…" in text for text in found)
     assert "$x^2$ $y_1$" in found  # and no formula
@@ -322,12 +309,12 @@ def test_what_is_no_video_table_is_refused(tmp_path):
         contact_sheet(names_of({"a": 2}).drop(columns="group"), tmp_path / "s.png")
 
 
-def test_real_clips_by_the_default_engine(tmp_path, shared_data, drawn):
+def test_real_clips_by_the_default_engine(tmp_path, shared_data, saved_figures):
     paths = sorted((shared_data / "weizmann4").glob("*/*.avi"))
     if not paths:
         pytest.skip(f"needs weizmann4 in {shared_data}")
     assert contact_sheet(table_of(paths), tmp_path / "s.png", videos=4, frames=2, workers=0) == []
-    found = texts(drawn[0])
+    found = texts(saved_figures[0])
     assert {"bend", "jack", "wave1", "wave2"} <= set(found)
     assert 'by the engine "fast"' in " ".join(found)
-    assert len(drawn[0].axes[0].images) == 1 + 4 * 2 * 2
+    assert len(saved_figures[0].axes[0].images) == 1 + 4 * 2 * 2

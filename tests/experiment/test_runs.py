@@ -81,6 +81,16 @@ def test_a_stream_is_not_scored_on_what_it_saw(run):
         trained.check_unseen(["Run/d", "Run/c", "Jump/a"])
 
 
+def test_what_a_run_and_those_it_starts_from_lacked():
+    whole = {"missing": 0, "expected": 9, "parent": None}
+    first = {"missing": 7, "expected": 9, "parent": whole}
+    last = {"missing": 1203, "expected": 13320, "parent": first}
+    assert runs.lacking(whole) == set()
+    assert runs.lacking(last) == {(7, 9), (1203, 13320)}
+    assert runs.TrainedStream(None, None, (), frozenset(), last).missing == (1203, 13320)
+    assert runs.TrainedStream(None, None, (), frozenset(), whole).missing == (0, 9)
+
+
 def test_an_incomplete_run_is_not_loaded(run):
     with pytest.raises(FileNotFoundError, match=r"stream.weights.h5 is missing. Train this stream"):
         runs.load_stream(run)

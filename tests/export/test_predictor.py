@@ -33,11 +33,7 @@ def folder(model, tmp_path_factory):
         "flow": {"engine": "fast", "bound": 20.0, "quantize": "bound"},
         "short_side": 75,
         "short_video": "error",
-        "runs": [
-            {"data": {"missing": 1203, "expected": 13320}},
-            {"data": {"missing": 0, "parent": {"missing": 7, "expected": 9}}},
-            {},
-        ],
+        "partial": [[7, 9], [1203, 13320]],
     }
     path = tmp_path_factory.mktemp("model") / "saved"
     assert export_savedmodel(model, path, classes=CLASSES, facts=facts) < 1e-4

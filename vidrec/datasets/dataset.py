@@ -187,6 +187,12 @@ class Dataset:
         problems = sum((part.problems for part in parts), [])
         return Listing(videos, parts[0].classes, problems, self.aliases(videos))
 
+    def lacking(self, table):
+        """How many videos of which class a table lacks, where `sizes` tells: dict."""
+        there = table.label.value_counts()
+        lack = {name: int(size - there.get(name, 0)) for name, size in self.sizes.items()}
+        return {name: count for name, count in lack.items() if count > 0}
+
     def _lists_or_none(self, folder):
         try:
             return None if folder is None else self.locate(folder)
@@ -201,9 +207,8 @@ class Dataset:
             names = tuple(listing.videos.video_id[~listing.videos.key.isin(there)])
             return len(names), names, len(listing.videos)
         if self.sizes:
-            there = table.label.value_counts()
-            lack = {name: size - there.get(name, 0) for name, size in self.sizes.items()}
-            names = tuple(f"{count} of {name}" for name, count in lack.items() if count > 0)
-            return sum(max(count, 0) for count in lack.values()), names, sum(self.sizes.values())
+            lack = self.lacking(table)
+            names = tuple(f"{count} of {name}" for name, count in lack.items())
+            return sum(lack.values()), names, sum(self.sizes.values())
         expected = self.facts and self.facts.videos
         return max((expected or 0) - len(table), 0), (), expected

@@ -16,6 +16,7 @@ import pandas as pd
 
 from vidrec.datasets import listing
 from vidrec.datasets.dataset import Dataset
+from vidrec.datasets.facts import Download, Facts
 from vidrec.datasets.table import read_csv, real_folder, video_files
 
 SIDES = {  # words of the column `split`, or of a file's name -> side of the split
@@ -30,6 +31,24 @@ FILES = "*.[ct][sx][vt]"  # .csv, or .txt as those of Kinetics-600 are called
 
 _NAME = re.compile(r"(?P<id>[\w-]{11})(?:_(?P<start>\d{1,6})_(?P<end>\d{1,6}))?", re.ASCII)
 _log = logging.getLogger(__name__)
+
+
+def facts_of(number, *, reference, suffix):
+    """The Facts of the Kinetics with `number` classes, of its paper and the suffix of its lists."""
+    address = f"https://s3.amazonaws.com/kinetics/{number}/annotations/"
+    files = [f"{side}{suffix}" for side in ("train", "val", "test")]
+    return Facts(
+        title=f"Kinetics-{number}",
+        reference=reference,
+        page="https://github.com/cvdfoundation/kinetics-dataset",
+        licence="Lists: Creative Commons Attribution 4.0. The clips belong to those who made them.",
+        classes=number,
+        videos=None,
+        downloads=tuple(
+            Download(file=file, url=f"{address}{file}", into="annotations") for file in files
+        ),
+        max_bytes=2 << 40,
+    )
 
 
 class Kinetics(Dataset):
@@ -63,11 +82,15 @@ class Kinetics(Dataset):
         Raises:
             ValueError: if the csv files name another number of classes.
         """
+        return self._names(lists, self._clips(lists))
+
+    def _names(self, lists, clips):
+        """The classes of `class_list`, with `clips`, the csv files as `_clips` reads them."""
         for path in sorted(lists.glob("*.txt")):
             names = [line.text for line in listing.lines(path)]
             if len(names) == self.number and "abseiling" in names:
                 return names
-        names = sorted(set(self._clips(lists).label) - {""}, key=str.casefold)
+        names = sorted(set(clips.label) - {""}, key=str.casefold)
         if len(names) != self.number:
             raise ValueError(
                 f"The csv files in {lists} must name {self.number} classes, or a text file there. "
@@ -76,7 +99,8 @@ class Kinetics(Dataset):
         return names
 
     def listing(self, name, lists):
-        clips, classes = self._clips(lists), self.class_list(lists)
+        clips = self._clips(lists)
+        classes = self._names(lists, clips)
         known, problems, records = set(classes), [], []
         wanted = {"train": "train", "validation": "test"}
         if name == "official-test":
@@ -108,14 +132,12 @@ class Kinetics(Dataset):
             ValueError: if a video file is no clip, a clip is there twice, <id>.mp4 could be several
                 clips, or there are neither csv files nor class folders.
         """
-        files, folder, root = (
-            video_files(root),
-            self._lists_or_none(lists or root),
-            real_folder(root),
-        )
+        files, root = video_files(root), real_folder(root)
+        folder = self._lists_or_none(lists or root)
         clips, classes = pd.DataFrame(columns=["name", "youtube_id", "label"]), ()
         if folder is not None:
-            clips, classes = self._clips(folder), self.class_list(folder)
+            clips = self._clips(folder)
+            classes = self._names(folder, clips)
         labels = dict(zip(clips.name, clips.label, strict=True))
         plain = {_plain(name): name for name in classes}
         clips_of = {}

@@ -64,10 +64,14 @@ class Listing:
                 problems.append(str(error))
         return cls(pd.DataFrame(kept, columns=list(COLUMNS), dtype=str), classes, problems)
 
+    def key(self, video_id, key):
+        """The key of a video_id, by `Dataset.key`; an alias is what it stands for."""
+        name = key(video_id)
+        return self.aliases.get(name, name)
+
     def keys(self, video_ids, key):
-        """The keys of a Series of video_ids, by `Dataset.key`; aliases are what they stand for."""
-        keys = video_ids.map(key)
-        return keys.map(lambda name: self.aliases.get(name, name)) if self.aliases else keys
+        """Those of a Series of video_ids."""
+        return video_ids.map(lambda video_id: self.key(video_id, key))
 
 
 def check(line, name):

@@ -54,8 +54,9 @@ def check(source, *, workers=None):
     classes = dataset.classes(lists=lists if splits else None, table=found)
     table = found.join(probe(found, workers=workers)).assign(status="ok")
     table.loc[table.message != "", "status"] = "unreadable"
-    table["key"] = table.video_id.map(dataset.key)
-    if listing is not None:
+    if listing is None:
+        table["key"] = table.video_id.map(dataset.key)
+    else:
         table["key"] = listing.keys(table.video_id, dataset.key)
         unlisted = ~table.key.isin(listing.videos.key)
         table.loc[unlisted & (table.status == "ok"), "status"] = "unlisted"
@@ -64,7 +65,7 @@ def check(source, *, workers=None):
     for split, videos in splits.items():
         table[split] = table.key.map(dict(zip(videos.key, videos.side, strict=True))).fillna("")
     absent = table.status == "missing"
-    lacking = _lacking(dataset, table[~absent])
+    lacking = dataset.lacking(table[~absent])
     lines = [
         *_overview(dataset, source.videos, table),
         *_classes(classes, table),
@@ -73,7 +74,7 @@ def check(source, *, workers=None):
         *_split_lines(dataset, table, splits),
         *_listing("unreadable", table.message[table.status == "unreadable"]),
         *_listing("missing", table.video_id[absent]),
-        *(f"missing: {text}" for text in lacking),
+        *(f"missing: {count} of {label}" for label, count in lacking.items()),
         *_listing("unlisted", table.video_id[table.status == "unlisted"]),
     ]
     bad = table.status.isin(["missing", "unreadable"]).any() or lacking or faults
@@ -113,13 +114,6 @@ def _missing(gone):
         "bytes": 0,
     }
     return rows.assign(**blank, status="missing")
-
-
-def _lacking(dataset, table):
-    """How many videos of which class are missing, where no list names them."""
-    counts = table.label.value_counts()
-    lack = {label: size - counts.get(label, 0) for label, size in dataset.sizes.items()}
-    return [f"{count} of {label}" for label, count in lack.items() if count > 0]
 
 
 def _overview(dataset, root, table):

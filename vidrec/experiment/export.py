@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import vidrec
-from vidrec.experiment.runs import PROVENANCE, load_stream, stream_folder
+from vidrec.experiment.runs import PROVENANCE, lacking, load_stream, stream_folder
 from vidrec.export import savedmodel
 from vidrec.models.multiseg_xception import fuse
 
@@ -43,6 +43,7 @@ def export(experiment, out, destination=None):
         "short_side": experiment.evaluation.short_side,
         "resize": experiment.evaluation.resize,
         "short_video": experiment.data.short_video,
+        "partial": sorted(set().union(*(lacking(stream.data) for stream in streams))),
         "runs": [_provenance(stream.run) for stream in streams],
     }
     destination = Path(destination or Path(out) / experiment.name / "savedmodel")

@@ -76,6 +76,11 @@ def lineage(data):
         data = data.get("parent")
 
 
+def lacking(data):
+    """{(missing, expected)} of each training of a lineage that lacked videos."""
+    return {_missing(each) for each in lineage(data) if each["missing"]}
+
+
 def stream_folder(experiment, stream, out):
     """Path of a stream's run: `<out>/<experiment>/<stream>`, or the `run` that it is taken from."""
     return Path(experiment.streams[stream].run or Path(out) / experiment.name / stream)

@@ -169,7 +169,7 @@ def _listed(data, lists):
             "the folder of the videos that the set was made from."
         )
     known = {video.key: video for video in listing.videos.itertuples()}
-    return known, lambda video_id: listing.aliases.get(data.key(video_id), data.key(video_id))
+    return known, lambda video_id: listing.key(video_id, data.key)
 
 
 def _named(store, known, key):

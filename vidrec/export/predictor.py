@@ -66,15 +66,9 @@ class Predictor:
         self.sampling = Sampling(**facts.get("sampling", {}))
         self.short_side, self.resize = facts["short_side"], facts.get("resize")
         self.pad = facts["short_video"] == "pad"
-        lacking = set()
-        for data in (run.get("data") for run in facts["runs"]):
-            while data:  # and of the runs that it starts from
-                if data["missing"]:
-                    lacking.add((data["missing"], data["expected"]))
-                data = data.get("parent")
         self.notes = [
             f"Trained on partial data: {missing:,} of {expected:,} videos were missing"
-            for missing, expected in sorted(lacking)
+            for missing, expected in facts.get("partial", [])  # not of 0.1.0
         ]
         self._model = tf.saved_model.load(str(folder))
         self._serve = self._model.signatures["serving_default"]

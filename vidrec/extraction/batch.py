@@ -122,9 +122,7 @@ def work(title, jobs, *, workers=None, scheduler=None, time_limit=None):
 def _extract(title, find_jobs, table, store, root, how):
     check(store, table)  # before anything is written, a lock included
     todo = find_jobs() or gone(table, store, root) or relabelled(table, store)
-    # A read-only store may stay as it is: the index says the same.
-    untidy = os.access(store.root, os.W_OK) and not store.is_compact()
-    if todo or store.shard_paths() or untidy:
+    if todo or store.shard_paths() or _untidy(store):
         with store.writing():
             for change in (moved, relabelled):
                 for row in change(table, store):
@@ -144,6 +142,12 @@ def _extract(title, find_jobs, table, store, root, how):
     if table is not None:
         index = index[index.video_id.isin(table.video_id)]
     return index.reset_index(drop=True)
+
+
+def _untidy(store):
+    """Whether a kill left the index uncompacted. In a read-only store it may stay so: it says the
+    same."""
+    return os.access(store.root, os.W_OK) and not store.is_compact()
 
 
 def _one(store, row, settings, decode):

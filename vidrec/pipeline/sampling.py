@@ -225,7 +225,7 @@ def flow_windows(frames, clip, n_frames):
         int32 (T, L), oldest pair first.
     """
     pairs = tf.range(clip.flow_length, dtype=tf.int32) * clip.flow_step
-    back = clip.flow_span // 2 if clip.flow_position == "centre" else 0
+    back = clip.flow_span // 2 if _centred(clip) else 0
     found = frames[:, None] - back + pairs
     return tf.clip_by_value(found, 0, tf.cast(n_frames, tf.int32) - 2)
 
