@@ -26,6 +26,7 @@ from vidrec.files import new_file, write_atomic
 FORMAT = 1
 MANIFEST_NAME = "pack.json"
 IMAGES = {"frames": ("frame",), "flow": ("flow_x", "flow_y")}  # the images of a record, by kind
+KINDS = {"rgb": "frames", "flow": "flow"}  # modality of a clip -> kind
 HEADER_BYTES, FOOTER_BYTES = 12, 4  # of a TFRecord: the length and its CRC, the CRC of the data
 
 

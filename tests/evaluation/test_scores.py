@@ -144,20 +144,21 @@ def model():
     return keras.Model({"rgb": rgb, "flow": flow}, keras.layers.Dense(N)(merged))
 
 
-def dataset(examples=V):
+def dataset(names, examples=V):
     rng = np.random.default_rng(6)
     inputs = {
         "rgb": rng.normal(size=(examples, 2, 3)).astype(np.float32),
         "flow": rng.normal(size=(examples, 2, 2)).astype(np.float32),
     }
     label = rng.integers(0, N, examples)
-    return inputs, label, tf.data.Dataset.from_tensor_slices((inputs, label)).batch(3)
+    facts = {"video_id": names[:examples]}
+    return inputs, label, tf.data.Dataset.from_tensor_slices((inputs, label, facts)).batch(3)
 
 
 def test_predict_keeps_order_labels_and_weights(model):
-    inputs, label, data = dataset()  # batches of 3, 3, 1
-    before = [weight.copy() for weight in model.get_weights()]
     given = arguments()
+    inputs, label, data = dataset(given["video_id"])  # batches of 3, 3, 1
+    before = [weight.copy() for weight in model.get_weights()]
     scores = predict_scores(model, data, given["video_id"], given["classes"], given["stamp"])
     expected = model(inputs, training=False)
     np.testing.assert_allclose(scores.logits, expected, rtol=1e-5, atol=1e-6)
@@ -167,10 +168,14 @@ def test_predict_keeps_order_labels_and_weights(model):
         np.testing.assert_array_equal(old, new)
 
 
-def test_predict_counts_the_examples(model):
-    _, _, data = dataset()
+def test_predict_takes_the_videos_that_it_was_promised_in_their_order(model):
     names, classes = [f"v{i}" for i in range(V + 1)], arguments()["classes"]
-    with pytest.raises(ValueError, match="one example per video, V = 8. Received: 7 examples"):
-        predict_scores(model, data, names, classes, {})
-    with pytest.raises(ValueError, match="V = 4. Received: 6 examples when the count"):
-        predict_scores(model, data.repeat(), names[:4], classes, {})
+    _, _, data = dataset(names)
+    found = "one example of each of the V = {}.*Received: {} examples, the last of .'{}'"
+    for promised, given, message in [
+        (names, data, found.format(8, 7, "v6")),
+        (names[:4], data.repeat(), found.format(4, 6, "v5")),
+        ([*names[:5], "v6", "v5"], data, found.format(7, 6, "v5")),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            predict_scores(model, given, promised, classes, {})

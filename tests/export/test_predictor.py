@@ -14,7 +14,8 @@ from vidrec.export.savedmodel import export_savedmodel
 from vidrec.extraction.batch import extract_flow, extract_frames
 from vidrec.extraction.video import VideoError
 from vidrec.models import multiseg_xception
-from vidrec.pipeline.dataset import ClipSource, evaluation_clips
+from vidrec.pipeline.dataset import evaluation_clips
+from vidrec.pipeline.source import ClipSource
 from vidrec.store import Store
 
 CLASSES = ("one", "two", "three")
@@ -60,7 +61,7 @@ def test_prediction_equals_extraction_pipeline_and_keras(model, folder, video, t
     extract_frames(table, Store(tmp_path), workers=0)
     index = extract_flow(Store(tmp_path), workers=0)
     source = ClipSource(store=Store(tmp_path), table=index, classes=CLASSES, clip=CLIP)
-    clip, _ = next(iter(evaluation_clips(source, batch_size=1, short_side=75)))
+    clip, *_ = next(iter(evaluation_clips(source, batch_size=1, short_side=75)))
     logits = np.asarray(model(clip, training=False))[0]
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
 

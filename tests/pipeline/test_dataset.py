@@ -2,16 +2,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from vidrec.clip import ClipSpec
 from vidrec.pipeline.augmentation import Augmentation
-from vidrec.pipeline.dataset import (
-    SHUFFLE_ORDERS,
-    ClipSource,
-    evaluation_clips,
-    steps_per_epoch,
-    training_clips,
-)
+from vidrec.pipeline.dataset import evaluation_clips, training_clips
+from vidrec.pipeline.order import SHUFFLE_ORDERS, steps_per_epoch
+from vidrec.pipeline.source import ClipSource
 
 CLIP = ClipSpec(size=16, flow_length=3)
 RGB = CLIP.only("rgb")
@@ -41,11 +38,8 @@ def videos_by_epoch(batches, steps, moments):
 
 def assert_equal(batches, others):
     assert len(batches) == len(others)
-    for (clips, labels), (clips2, labels2) in zip(batches, others, strict=True):
-        assert clips.keys() == clips2.keys()
-        np.testing.assert_array_equal(labels, labels2)
-        for name in clips:
-            np.testing.assert_array_equal(clips[name], clips2[name])
+    for batch, other in zip(batches, others, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
 def test_batches_are_full_and_say_their_shapes(store, classes, moments):
@@ -55,8 +49,8 @@ def test_batches_are_full_and_say_their_shapes(store, classes, moments):
     assert specs["rgb"].shape.as_list() == [4, 3, 16, 16, 3]
     assert specs["flow"].shape.as_list() == [4, 3, 16, 16, 6]
     assert label.shape.as_list() == [4]
-    assert steps_per_epoch(source, 4) == 1
-    assert steps_per_epoch(source, 2) == 3
+    assert steps_per_epoch(len(source), 4) == 1
+    assert steps_per_epoch(len(source), 2) == 3
     batches = train(source, batch_size=2)
     assert len(batches) == 9
     for clips, labels in batches:
@@ -133,16 +127,16 @@ def test_training_never_sees_a_test_video(store, classes, moments):
         batches = train(source, batch_size=2, epochs=6, shuffle_order=shuffle_order)
         assert set(videos_by_epoch(batches, 2, moments).ravel()) == set(train_rows)
     held_out = evaluation_clips(source_of(store, classes, RGB, test_rows), batch_size=2)
-    clips, _ = next(held_out.as_numpy_iterator())
+    clips, *_ = next(held_out.as_numpy_iterator())
     assert moments(clips)["rgb"][0][:, 0].tolist() == test_rows
 
 
 def test_evaluation_is_in_the_order_of_the_table_with_a_small_last_batch(store, classes, moments):
     data = evaluation_clips(source_of(store, classes), batch_size=4)
     batches = list(data.as_numpy_iterator())
-    assert [len(labels) for _, labels in batches] == [4, 2]
-    assert np.concatenate([labels for _, labels in batches]).tolist() == [2, 2, 1, 1, 0, 0]
-    found = [moments(clips) for clips, _ in batches]
+    assert [len(labels) for _, labels, _ in batches] == [4, 2]
+    assert np.concatenate([labels for _, labels, _ in batches]).tolist() == [2, 2, 1, 1, 0, 0]
+    found = [moments(clips) for clips, *_ in batches]
     videos, frames = (np.concatenate([one["rgb"][i] for one in found]) for i in (0, 1))
     assert videos[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
     # N - 3 starts: 10, 12, 9, 14, 11, 17, cut in three, the middle of each
@@ -161,10 +155,10 @@ def test_random_evaluation_repeats_with_its_seed(store, classes, moments):
         return list(data.as_numpy_iterator())
 
     draws = [draw(seed) for seed in range(3)]
-    frames = [moments(clips)["rgb"][1] for ((clips, _),) in draws]
+    frames = [moments(clips)["rgb"][1] for ((clips, *_),) in draws]
     assert len({one.tobytes() for one in frames}) == 3
     assert_equal(draws[1], draw(1))
-    small = [moments(clips)["rgb"][1] for clips, _ in draw(1, 4)]
+    small = [moments(clips)["rgb"][1] for clips, *_ in draw(1, 4)]
     np.testing.assert_array_equal(np.concatenate(small), frames[1])
     starts = np.array(source.table.n_frames) - 3
     for k in range(3):
@@ -176,7 +170,7 @@ def test_random_evaluation_repeats_with_its_seed(store, classes, moments):
 def test_random_evaluation_draws_apart_for_each_video(store, classes, moments):
     source = source_of(store, classes, RGB, videos=[5] * 6)
     data = evaluation_clips(source, batch_size=6, sampling_mode="random")
-    clips, _ = next(data.as_numpy_iterator())
+    clips, *_ = next(data.as_numpy_iterator())
     assert len({tuple(frames) for frames in moments(clips)["rgb"][1]}) >= 5
 
 

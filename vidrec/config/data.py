@@ -50,6 +50,11 @@ class Data(Section):
 
     lists: folder in or near which the official lists are; by default the videos'.
     groups: of the data set "folder" alone.
+    on_missing: what training does where an image cannot be read: stop and name it, or take another
+        video and count ("skip"). A test always stops.
+    cache: "memory" holds the JPGs in memory; a folder gets a pack of the store, which is read from
+        then on: for a root on a network drive, a folder on a local disk. null reads the root.
+    fast_dct: see `vidrec.pipeline.decoding.Encoded`.
     """
 
     dataset: Literal[
@@ -64,6 +69,9 @@ class Data(Section):
     flow: Flow = Flow()
     split: Split
     short_video: Literal["error", "pad"] = "error"
+    on_missing: Literal["error", "skip"] = "error"
+    cache: str | None = None
+    fast_dct: bool = False
     allow_missing: bool = False
 
     @pydantic.model_validator(mode="after")

@@ -120,22 +120,24 @@ def predict_scores(model, dataset, video_id, classes, stamp):
     Args:
         model: function, inputs -> logits (B, N): a keras.Model, or `inference` of one, which is
             faster. Softmax must not be applied yet.
-        dataset: batched tf.data.Dataset of (inputs, integer label (B,)), not shuffled.
-        video_id: sequence of V str, the id of each example in the data set's order.
+        dataset: batched tf.data.Dataset of (inputs, integer label (B,), facts), where facts, a
+            dict, has "video_id", string (B,).
+        video_id: sequence of V str, the videos that must come, in the order that they must have.
         classes, stamp: as in `Scores`.
 
     Returns:
         Scores of the V videos, with the labels that the data set gave.
 
     Raises:
-        ValueError: if the number of examples is not V, or the result does not fit `Scores`.
+        ValueError: if other videos come, or the result does not fit `Scores`.
     """
-    logits, label = [], []
-    for inputs, batch_label in dataset:
+    logits, label, found = [], [], []
+    for inputs, batch_label, facts in dataset:
         logits.extend(np.asarray(model(inputs)))
         label.extend(batch_label.numpy())
-        if len(label) > len(video_id):
+        found.extend(name.decode() for name in facts["video_id"].numpy())
+        if found != list(video_id[: len(found)]):
             break  # an endless data set is refused too
-    rule = f"`dataset` must hold one example per video, V = {len(video_id)}."
-    _require(len(label) == len(video_id), rule, f"{len(label)} examples when the count stopped")
-    return Scores(video_id=video_id, logits=logits, label=label, classes=classes, stamp=stamp)
+    rule = f"`dataset` must hold one example of each of the V = {len(video_id)} videos, in order."
+    _require(found == list(video_id), rule, f"{len(found)} examples, the last of {found[-1:]}")
+    return Scores(video_id=found, logits=logits, label=label, classes=classes, stamp=stamp)

@@ -4,9 +4,12 @@ import dataclasses
 import json
 
 from vidrec.extraction.engines import FlowSettings
+from vidrec.extraction.pack import pack
+from vidrec.layouts import PACKED
 from vidrec.pipeline import dataset
 from vidrec.pipeline.augmentation import Augmentation
 from vidrec.pipeline.policies import Sampling
+from vidrec.pipeline.source import ClipSource
 from vidrec.store import Store
 
 
@@ -23,19 +26,38 @@ def clip_source(experiment, videos, classes, clip):
         clip: ClipSpec of the stream.
 
     Raises:
-        ValueError: if flow was extracted otherwise than the experiment says, or as `ClipSource`.
+        ValueError: if flow was extracted otherwise than the experiment says, or as `ClipSource`; if
+            the folder of the cache holds something else, see `vidrec.extraction.pack.pack`.
     """
     if "flow" in clip.modalities:
         _check_flow(experiment, videos)
-    return dataset.ClipSource(
-        store=Store(experiment.data.root, experiment.data.layout),
+    return ClipSource(
+        store=_store(experiment.data),
         table=videos,
         classes=classes,
         clip=clip,
         short_video=experiment.data.short_video,
         sampling=Sampling(**experiment.sampling.model_dump()),
         timing=experiment.clip_spec(),
+        on_missing=experiment.data.on_missing,
+        in_memory=experiment.data.cache == "memory",
+        fast_dct=experiment.data.fast_dct,
     )
+
+
+def _store(data):
+    """The store that images are read from, a pack of it in the folder of the cache if there is one,
+    which is made here if it is not there."""
+    store = Store(data.root, data.layout)
+    if data.cache in (None, "memory"):
+        return store
+    if data.layout == PACKED:
+        raise ValueError(
+            "data.cache packs loose files, and data.root is a pack already: copy its folder and "
+            f"name the copy as data.root. Received: data.cache={data.cache!r}"
+        )
+    pack(store, data.cache)
+    return Store(data.cache, PACKED)
 
 
 def _check_flow(experiment, videos):
@@ -60,8 +82,11 @@ def _check_flow(experiment, videos):
         )
 
 
-def training_batches(experiment, source, stage, *, number, first_epoch):
-    """The batches of a stage from `first_epoch` on; `number` is the stage's position in its run."""
+def training_batches(experiment, source, stage, *, number, first_epoch, facts=False):
+    """The batches of a stage from `first_epoch` on; `number` is the stage's position in its run.
+
+    facts: bool, whether each batch tells what it is of; see `dataset.training_clips`.
+    """
     return dataset.training_clips(
         source,
         batch_size=stage.batch_size,
@@ -70,6 +95,7 @@ def training_batches(experiment, source, stage, *, number, first_epoch):
         first_epoch=first_epoch,
         shuffle_order=experiment.shuffle_order,
         options=Augmentation(**experiment.augment.model_dump()),
+        facts=facts,
     )
 
 

@@ -113,7 +113,8 @@ def _score_draws(experiment, stream, trained, split, classes, folder):
         result = _saved(path, stamp, video_ids)
         if result is None:
             batches = clips.evaluation_batches(experiment, source, draw=draw)
-            result = scores.predict_scores(forward, batches, video_ids, classes, stamp)
+            with source.guard.explained():
+                result = scores.predict_scores(forward, batches, video_ids, classes, stamp)
             scores.save_scores(path, result)
         top1 = metrics.top_k_accuracy(result, 1)
         print(f"{stream}: draw {draw + 1} of {number}, top-1 {top1:.1%}", flush=True)

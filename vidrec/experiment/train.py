@@ -20,7 +20,7 @@ from vidrec.experiment.runs import (
 from vidrec.experiment.splits import describe, split_videos
 from vidrec.files import flush
 from vidrec.models.transfer import transfer_weights
-from vidrec.pipeline.dataset import steps_per_epoch
+from vidrec.pipeline.order import steps_per_epoch
 from vidrec.training import callbacks, checkpoints, schedules
 from vidrec.training.fit import StagePlan, train_stage
 from vidrec.training.stages import set_trainable
@@ -75,7 +75,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
         for stage in plan.stages:  # all that can be wrong is found before the first one trains
             set_trainable(model, stage.layers)
             check_batch_size(stage.batch_size)
-            steps_per_epoch(source, stage.batch_size)
+            steps_per_epoch(len(source), stage.batch_size)
         begin(
             run,
             experiment,
@@ -95,19 +95,21 @@ def train(experiment, stream, out, *, config_path="", resume=False):
             if here and here[1]["epochs_done"] >= stage.epochs:
                 checkpoints.restore_checkpoint(here[0], model)
                 continue
-            train_stage(
-                model,
-                _stage_plan(stage),
-                number=number,
-                clips_from=lambda first, stage=stage, number=number: clips.training_batches(
-                    experiment, source, stage, number=number, first_epoch=first
-                ),
-                steps=steps_per_epoch(source, stage.batch_size),
-                run_folder=run,
-                seed=experiment.seed,
-                resume=here,
-                validation=validation,
-            )
+            with source.guard.explained(), held_out.guard.explained():
+                train_stage(
+                    model,
+                    _stage_plan(stage),
+                    number=number,
+                    clips_from=lambda first, stage=stage, number=number: clips.training_batches(
+                        experiment, source, stage, number=number, first_epoch=first
+                    ),
+                    steps=steps_per_epoch(len(source), stage.batch_size),
+                    run_folder=run,
+                    seed=experiment.seed,
+                    resume=here,
+                    validation=validation,
+                    skipped=source.guard.report,
+                )
     plots.plot_curves(callbacks.read_log(run / "log.csv"), run / "curves.png", f"{stream} stream")
     partial = run / f"partial.{WEIGHTS}"
     keras.Model(model.input, model.output).save_weights(partial)  # without the optimizer

@@ -122,8 +122,23 @@ def ten_crop(clip, size, *, short_side=None, to=None, flip=None):
 
 def resize(images, size):
     """Bilinear, uint8 to uint8, without antialiasing."""
-    resized = tf.image.resize(images, size, method="bilinear", antialias=False)
-    return tf.cast(tf.round(resized), tf.uint8)  # bilinear stays between its neighbours
+    return to_uint8(tf.image.resize(images, size, method="bilinear", antialias=False))
+
+
+def to_uint8(values):
+    """float32 of any shape to uint8: clipped to 0..255, then rounded, half to even.
+
+    As `tf.cast(tf.round(tf.clip_by_value(...)))`, in one pass instead of three.
+    """
+    found = tf.raw_ops.QuantizeV2(
+        input=values,
+        min_range=0.0,
+        max_range=255.0,
+        T=tf.quint8,
+        mode="SCALED",
+        round_mode="HALF_TO_EVEN",
+    )
+    return tf.bitcast(found[0], tf.uint8)
 
 
 def height_width(clip):

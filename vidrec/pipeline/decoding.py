@@ -20,11 +20,14 @@ class Encoded:
         rgb: string (T,), JPGs of its frames, or None.
         flow: string (T, 2L), gray JPGs u1, v1, u2, v2, ... of each frame, or None.
         name: string scalar, the video's id, for messages.
+        fast_dct: bool, decode by libjpeg's faster, less exact transform (TensorFlow's own default):
+            codes differ by 1 or 2 here and there, and it is not always faster.
     """
 
     rgb: tf.Tensor | None
     flow: tf.Tensor | None
     name: tf.Tensor | str = ""
+    fast_dct: bool = False
 
     def height_width(self):
         """int32 scalars H, W of the images, px. Those of all images are held to be equal.
@@ -67,11 +70,34 @@ class Encoded:
         height, width = self.height_width() if shape is None else shape
         clip = {}
         if self.rgb is not None:
-            clip["rgb"] = _colour(tf.unstack(self.rgb), box, height, width)
+            clip["rgb"] = self._colour(box, height, width)
         if self.flow is not None:
-            images = [_decode(data, 1, box) for data in tf.unstack(tf.reshape(self.flow, [-1]))]
+            flow = tf.unstack(tf.reshape(self.flow, [-1]))
+            images = [self._decode(data, 1, box) for data in flow]
             clip["flow"] = as_channels(tf.stack(images), self.flow.shape[0])
         return clip
+
+    def _colour(self, box, height, width):
+        images = tf.unstack(self.rgb)
+        if box is None:
+            return tf.stack([self._decode(data, 3, None) for data in images])
+        top, left = box[0], box[1]
+        above, before = tf.minimum(top, MARGIN), tf.minimum(left, MARGIN)
+        outer = [
+            top - above,
+            left - before,
+            tf.minimum(box[2] + above + MARGIN, height - top + above),
+            tf.minimum(box[3] + before + MARGIN, width - left + before),
+        ]
+        found = tf.stack([self._decode(data, 3, tf.stack(outer)) for data in images])
+        return found[:, above : above + box[2], before : before + box[3]]
+
+    def _decode(self, data, channels, box):
+        """The bytes of a JPG, string scalar, to uint8 (H, W, channels)."""
+        method = "INTEGER_FAST" if self.fast_dct else "INTEGER_ACCURATE"
+        if box is None:
+            return tf.io.decode_jpeg(data, channels=channels, dct_method=method)
+        return tf.image.decode_and_crop_jpeg(data, box, channels=channels, dct_method=method)
 
 
 def as_channels(images, frames):
@@ -122,27 +148,3 @@ def image_paths(prefix, numbers, digits, suffix):
         string tensor of the shape of `numbers`.
     """
     return tf.strings.join([prefix, tf.strings.as_string(numbers, width=digits, fill="0"), suffix])
-
-
-def _colour(images, box, height, width):
-    if box is None:
-        return tf.stack([_decode(data, 3, None) for data in images])
-    top, left = box[0], box[1]
-    above, before = tf.minimum(top, MARGIN), tf.minimum(left, MARGIN)
-    outer = [
-        top - above,
-        left - before,
-        tf.minimum(box[2] + above + MARGIN, height - top + above),
-        tf.minimum(box[3] + before + MARGIN, width - left + before),
-    ]
-    found = tf.stack([_decode(data, 3, tf.stack(outer)) for data in images])
-    return found[:, above : above + box[2], before : before + box[3]]
-
-
-def _decode(data, channels, box):
-    """The bytes of a JPG, string scalar, to uint8 (H, W, channels)."""
-    if box is None:
-        return tf.io.decode_jpeg(data, channels=channels, dct_method="INTEGER_ACCURATE")
-    return tf.image.decode_and_crop_jpeg(
-        data, box, channels=channels, dct_method="INTEGER_ACCURATE"
-    )

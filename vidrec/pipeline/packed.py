@@ -10,7 +10,6 @@ import tensorflow as tf
 from vidrec import packs
 
 READ_BYTES = 64 << 10  # at a time: a frame or two (experiments/benchmarks/pack.py)
-_MODALITIES = {"rgb": "frames", "flow": "flow"}
 
 
 def locate(root, table, modalities):
@@ -34,7 +33,7 @@ def locate(root, table, modalities):
     manifest = packs.Manifest.read_complete(root)
     return {
         kind: _locate_kind(root, table, kind, manifest.files[kind])
-        for modality, kind in _MODALITIES.items()
+        for modality, kind in packs.KINDS.items()
         if modality in modalities
     }
 
@@ -68,9 +67,13 @@ class PackedImages:
 
     Args:
         places: what `locate` returned.
+        video_ids: sequence of str, the table's order.
     """
 
-    def __init__(self, places):
+    REPAIR = "Copy the pack again, or pack again into an empty folder."
+
+    def __init__(self, places, video_ids):
+        self._video_ids = list(video_ids)
         with tf.device("CPU"):  # where the pipeline looks them up
             self._places = {
                 kind: [tf.constant(a) for a in arrays] for kind, arrays in places.items()
@@ -89,6 +92,14 @@ class PackedImages:
         Each row begins with its least index and ends with its greatest.
         """
         return tf.reshape(self._images("flow", video, indices), [indices.shape[0], -1])
+
+    def names(self, kind, video, index):
+        """What messages call an image ("frames"), or both of a flow pair ("flow"): list of str."""
+        file = self._places[kind][0][video].numpy().decode()
+        return [
+            f"{image} {index + 1} of {self._video_ids[video]} in {file}"
+            for image in packs.IMAGES[kind]
+        ]
 
     def _images(self, kind, video, indices):
         """The JPGs, string (K, M, 1) or, of flow, (K, M, 2)."""

@@ -138,12 +138,36 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         losses, hits = [], []
-        for clip, label in self.dataset:
+        for clip, label, *_ in self.dataset:
             logits = self.forward(clip)
             losses.append(tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits).numpy())
             hits.append(label.numpy() == logits.numpy().argmax(axis=-1))
         logs["val_loss"] = float(np.concatenate(losses).mean())
         logs["val_accuracy"] = float(np.concatenate(hits).mean())
+
+
+class Skipped(keras.callbacks.Callback):
+    """Tells after each epoch which videos could not be read, and keeps the list in a CSV file.
+
+    Args:
+        report: function without arguments to a list of (video_id, clips, reason).
+        path: Path of the file; it is written when there is something to tell.
+    """
+
+    def __init__(self, report, path):
+        super().__init__()
+        self.report, self.path = report, path
+
+    def on_epoch_end(self, epoch, logs=None):
+        rows = self.report()
+        if rows:
+            table = pd.DataFrame(rows, columns=["video_id", "clips", "reason"])
+            write_atomic(self.path, table.to_csv(index=False).encode())
+            print(
+                f"  {table.clips.sum()} clips of {len(table)} videos could not be read, and others "
+                f"took their place: {self.path}",
+                flush=True,
+            )
 
 
 class EpochLine(keras.callbacks.Callback):

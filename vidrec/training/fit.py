@@ -27,7 +27,17 @@ class StagePlan:
 
 
 def train_stage(
-    model, plan, *, number, clips_from, steps, run_folder, seed, resume=None, validation=None
+    model,
+    plan,
+    *,
+    number,
+    clips_from,
+    steps,
+    run_folder,
+    seed,
+    resume=None,
+    validation=None,
+    skipped=None,
 ):
     """Trains one stage and leaves its last checkpoint in `run_folder/checkpoints`.
 
@@ -41,6 +51,7 @@ def train_stage(
         seed: int.
         resume: (path, state) of a checkpoint of this stage, or None to begin it.
         validation: Dataset or None; evaluated after each epoch.
+        skipped: None, or the `report` of `callbacks.Skipped`.
 
     Raises:
         keras' or TensorFlow's error if the loss becomes NaN; the last finite checkpoint stays.
@@ -83,5 +94,6 @@ def train_stage(
                 run_folder / "checkpoints", number, plan.checkpoint_every, plan.epochs
             ),
             callbacks.EpochLine(plan.name, plan.epochs),
+            *([callbacks.Skipped(skipped, run_folder / "skipped.csv")] if skipped else []),
         ],
     )

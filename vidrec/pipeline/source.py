@@ -1,0 +1,179 @@
+"""The videos that clips are made of, and how one clip of one of them is read."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from vidrec.layouts import PACKED
+from vidrec.packs import KINDS, check_loose
+from vidrec.pipeline import sampling
+from vidrec.pipeline.decoding import Encoded
+from vidrec.pipeline.guard import Guard, fault
+from vidrec.pipeline.loose import LooseImages
+from vidrec.pipeline.memory import MemoryImages
+from vidrec.pipeline.packed import PackedImages, locate
+from vidrec.pipeline.policies import Sampling
+
+SHORT_VIDEOS = ("error", "pad")
+ON_MISSING = ("error", "skip")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipSource:
+    """The videos that clips are made of.
+
+    Attributes:
+        store: Store, of loose files or packed.
+        table: DataFrame with video_id, label, n_frames and n_flow; its order is kept.
+        classes: sequence of str; the integer label is the position in it.
+        clip: ClipSpec.
+        short_video: "error" refuses videos with fewer frames than a clip needs; "pad" repeats
+            their last frame and last flow pair.
+        sampling: Sampling, how the frames of a clip are chosen.
+        timing: ClipSpec or None. Places in the video are drawn for it instead of `clip`, so that
+            streams which are evaluated apart see the same moments. It has the segments and frames
+            of `clip` and needs as many frames or more.
+        on_missing: what training does where a clip cannot be read. "error" stops and names the
+            image; "skip" takes another video, says so and counts (`guard`).
+        in_memory: bool, hold all JPGs in memory: read once, now.
+        fast_dct: bool, see `vidrec.pipeline.decoding.Encoded`.
+
+    Raises:
+        ValueError: naming the videos whose label is not in `classes`, whose flow does not count
+            n_frames - 1, which are too short, or whose images a pack lacks; if there is none,
+            `timing` does not fit `clip`, or the images do not fit into memory.
+    """
+
+    store: object
+    table: object
+    classes: tuple
+    clip: object
+    short_video: str = "error"
+    sampling: Sampling = Sampling()
+    timing: object = None
+    on_missing: str = "error"
+    in_memory: bool = False
+    fast_dct: bool = False
+    guard: Guard = dataclasses.field(init=False, repr=False, compare=False)
+    _images: object = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "timing", self.timing or self.clip)
+        for name, known in (("short_video", SHORT_VIDEOS), ("on_missing", ON_MISSING)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"`{name}` must be one of {known}. Received: {name}={getattr(self, name)!r}"
+                )
+        _check_timing(self.timing, self.clip)
+        table = self.table
+        if not len(table):
+            raise ValueError("`table` must hold at least one video. Received: an empty table")
+        _refuse(table[~table.label.isin(self.classes)], "have a label that is not a class")
+        least = 1
+        if "flow" in self.clip.modalities:
+            wrong = table[(table.n_flow != table.n_frames - 1) | (table.n_flow < 1)]
+            _refuse(wrong, "lack flow (N frames need N - 1 pairs); run `vidrec extract-flow`")
+            least = 2
+        starts = self.sampling.places(table.n_frames, self.timing)
+        too_short = starts < 1 if self.short_video == "error" else table.n_frames < least
+        need = least if self.short_video == "pad" else 2 - self.sampling.places(1, self.timing)
+        _refuse(table[too_short], f"are too short: this clip needs at least {need} frames")
+        few = table[starts < self.clip.segments] if self.sampling.policy == "segments" else ()
+        if len(few):
+            warnings.warn(
+                f"{len(few)} videos have fewer places to begin than the clip's "
+                f"{self.clip.segments} segments, so their images repeat. {_listed(few)}",
+                stacklevel=3,
+            )
+        object.__setattr__(self, "_images", self._open())
+        object.__setattr__(self, "guard", Guard(list(table.video_id), self._explain))
+
+    def __len__(self):
+        return len(self.table)
+
+    def tensors(self):
+        """What the pipeline looks up by video number: ids, labels, lengths."""
+        labels = {name: i for i, name in enumerate(self.classes)}
+        return {
+            "video_id": tf.constant(list(self.table.video_id)),
+            "label": tf.constant([labels[name] for name in self.table.label], tf.int32),
+            "n_frames": tf.constant(np.asarray(self.table.n_frames), tf.int32),
+        }
+
+    def read(self, tensors, video, key):
+        """Chooses the images of a clip, then reads those.
+
+        Args:
+            tensors: what `tensors` returned.
+            video: integer scalar, the video's number.
+            key: int32 (2,), of the draws, or None for a test, without draws.
+
+        Returns:
+            (decoding.Encoded, facts): its video_id, string, and which images it is of, counted from
+            0: frames, int32 (T,), and, if it has flow, pairs, int32 (T, L).
+        """
+        chosen, rgb, flow = self._choose(tensors["n_frames"][video], key), None, None
+        if "rgb" in self.clip.modalities:
+            runs = tf.reshape(chosen["frames"], [-1, self.sampling.run(self.clip)])
+            rgb = self._images.frames(video, runs)
+        if "flow" in self.clip.modalities:
+            flow = self._images.flow(video, chosen["pairs"])
+        name = tensors["video_id"][video]
+        return Encoded(rgb, flow, name, fast_dct=self.fast_dct), {"video_id": name, **chosen}
+
+    def _choose(self, n_frames, key):
+        draw = None
+        if key is not None:
+
+            def draw(count):
+                return tf.random.stateless_uniform([count], key)
+
+        chosen = {"frames": self.sampling.frames(n_frames, self.timing, draw)}
+        if "flow" in self.clip.modalities:
+            pairs = sampling.flow_windows(chosen["frames"], self.clip, n_frames)
+            shape = [self.clip.frames, self.clip.flow_length]
+            chosen["pairs"] = tf.ensure_shape(pairs, shape)
+        return chosen
+
+    def _explain(self, video, key):
+        """What is wrong with the images of a clip, str, or None."""
+        chosen = self._choose(int(self.table.n_frames.iloc[video]), key)
+        indices = {"rgb": chosen["frames"], "flow": chosen.get("pairs")}
+        places = [
+            (KINDS[modality], int(index))
+            for modality in self.clip.modalities
+            for index in np.unique(indices[modality])
+        ]
+        return fault(self._images, video, places)
+
+    def _open(self):
+        """What reads the videos' images, by video number and indices."""
+        if self.store.layout == PACKED:
+            places = locate(self.store.root, self.table, self.clip.modalities)
+            images = PackedImages(places, self.table.video_id)
+        else:
+            check_loose(self.store.root)
+            images = LooseImages(self.store, self.table.video_id)
+        return MemoryImages(images, self.table, self.clip.modalities) if self.in_memory else images
+
+
+def _check_timing(timing, clip):
+    shapes = [(spec.segments, spec.frames_per_segment) for spec in (timing, clip)]
+    needs = [2 - sampling.count_starts(1, spec) for spec in (timing, clip)]
+    if shapes[0] != shapes[1] or needs[0] < needs[1]:
+        raise ValueError(
+            "`timing` must have the segments and frames_per_segment of `clip` and reach over as "
+            f"many frames or more. Received: timing={timing}, clip={clip}"
+        )
+
+
+def _refuse(rows, complaint):
+    if len(rows):
+        raise ValueError(f"{len(rows)} videos {complaint}. {_listed(rows)}")
+
+
+def _listed(rows):
+    return f"Received: {list(rows.video_id[:5])}{' ...' if len(rows) > 5 else ''}"
