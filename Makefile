@@ -45,8 +45,8 @@ run = $(data) $(lists) --out '$(OUT)' $(seed) $(partial)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test test-slow lint format data-prepare data-check data-show \
-	extract-frames extract-flow audit pack train-spatial train-temporal evaluate export \
-	predict clean headless
+	data-preview extract-frames extract-flow audit pack train-spatial train-temporal evaluate \
+	export predict clean headless
 
 help: ## this list
 	@echo "vidrec. Variables: CONFIG VIDEOS DATASET LISTS ARCHIVE DATA OUT SEED WORKERS ENGINE \
@@ -103,6 +103,9 @@ data-check: setup ## what is there of DATASET in VIDEOS, what is missing or wron
 data-show: setup ## a picture of some of VIDEOS, their frames and flow
 	@test -n "$(VIDEOS)" || { echo "make data-show needs VIDEOS=<folder>"; exit 2; }
 	$(VIDREC) data show $(dataset)
+
+data-preview: setup ## a picture of the clips that CONFIG trains on, augmented, once extracted
+	$(VIDREC) data preview $(CONFIG) $(data) $(lists) $(seed) $(partial)
 
 extract-frames: setup ## VIDEOS to JPG frames in DATA
 	$(VIDREC) extract-frames --config $(CONFIG) $(videos) $(lists) $(data) $(how)

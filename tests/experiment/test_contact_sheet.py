@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.experiment.conftest import assert_nothing_overlaps, texts
 from vidrec.experiment import look as module
 from vidrec.experiment import sheet_page
 from vidrec.experiment.contact_sheet import choose, contact_sheet
@@ -46,10 +47,6 @@ def names_of(labels):
     ids = [f"{label}/v{i}" for label, count in labels.items() for i in range(count)]
     table = pd.DataFrame({"video_id": ids, "path": ids})
     return table.assign(label=table.video_id.str.split("/").str[0], group="g01")
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
 
 
 def green(path):
@@ -231,20 +228,7 @@ def test_a_bad_video_does_not_stop_the_sheet(tmp_path, strange, saved_figures):
 def test_nothing_overlaps(tmp_path, strange, saved_figures, frames):
     title = "A long title " * 30
     contact_sheet(strange, tmp_path / "s.png", videos=20, frames=frames, title=title, **QUICK)
-    (figure,) = saved_figures
-    canvas = figure.bbox
-    written = [text.get_window_extent() for text in figure.axes[0].texts]
-    shown = [image.get_window_extent() for image in figure.axes[0].images]
-    for box in written + shown:
-        assert canvas.x0 <= box.x0 <= box.x1 <= canvas.x1
-        assert canvas.y0 <= box.y0 <= box.y1 <= canvas.y1
-    boxes = np.array([box.extents for box in written + shown])
-    left, bottom, right, top = boxes.T
-    across = np.minimum.outer(right, right) - np.maximum.outer(left, left)
-    upright = np.minimum.outer(top, top) - np.maximum.outer(bottom, bottom)
-    overlap = (across > 1) & (upright > 3)  # px: letters that hang down are beside those that rise
-    np.fill_diagonal(overlap, False)
-    assert not overlap.any(), [texts(figure)[i] for i in np.argwhere(overlap)[:3, 0]]
+    assert_nothing_overlaps(saved_figures[0])
 
 
 def test_pictures_keep_their_shape_and_names_their_ends(tmp_path, strange, saved_figures):

@@ -1,8 +1,16 @@
-"""Verbs about data sets: `vidrec data prepare`, `check` and `show`."""
+"""Verbs about data sets: `vidrec data prepare`, `check`, `show` and `preview`."""
 
 from pathlib import Path
 
-from vidrec.cli.options import DATASETS, WORKERS, add_lists, add_verb, groups_of
+from vidrec.cli.options import (
+    DATASETS,
+    WORKERS,
+    add_experiment,
+    add_lists,
+    add_verb,
+    experiment_of,
+    groups_of,
+)
 
 
 def prepare(options):
@@ -54,11 +62,29 @@ def show(options):
     return 1 if failed else 0
 
 
+def preview(options):
+    from vidrec.experiment.preview import preview as draw
+
+    experiment = experiment_of(options)
+    path = options.out or f"{experiment.name}_preview.png"
+    draw(
+        experiment,
+        path,
+        clips=options.clips,
+        stream=options.stream,
+        epoch=options.epoch,
+        test=options.test,
+    )
+    print(path)
+
+
 def add(verbs):
     """Adds these verbs."""
-    text = "a data set: bring it here, check it, show it"
+    text = "a data set: bring it here, check it, show it, and the clips that are made of it"
     data = verbs.add_parser("data", help=text, description=text)
-    inner = data.add_subparsers(dest="what", required=True, metavar="prepare, check or show")
+    inner = data.add_subparsers(
+        dest="what", required=True, metavar="prepare, check, show or preview"
+    )
 
     text = "fetch and unpack a published data set, then check it"
     new = _add_dataset(inner, "prepare", prepare, text)
@@ -77,6 +103,16 @@ def add(verbs):
     new.add_argument("--frames", type=int, default=4, help="frames of each, default 4")
     new.add_argument("--seed", type=int, default=0, help="which videos, default 0")
     new.add_argument("--engine", default="fast", help="of flow, default fast (TV-L1)")
+
+    new = add_verb(inner, "preview", preview, "a picture of the clips that an experiment trains on")
+    add_experiment(new)
+    new.add_argument("--out", help="PNG to write, default <experiment>_preview.png")
+    new.add_argument("--clips", type=int, default=4, help="of each stream, default 4")
+    new.add_argument("--stream", choices=["spatial", "temporal"], help="just this one")
+    new.add_argument(
+        "--epoch", type=int, default=0, help="of the first stage, default 0, the first"
+    )
+    new.add_argument("--test", action="store_true", help="what evaluation sees instead")
 
 
 def _add_dataset(verbs, name, run, text):

@@ -28,6 +28,21 @@ def add_lists(new):
     )
 
 
+def add_experiment(new, *, default=None):
+    """An experiment's file, and the options that replace or allow what it says."""
+    optional = {"nargs": "?", "default": default} if default else {}
+    preset = f", default {default}" if default else ""
+    new.add_argument("config", help=f"experiment (YAML){preset}", **optional)
+    new.add_argument("--data", help="store: frames/, flow/ and index.csv")
+    new.add_argument("--lists", help="folder of the official lists")
+    new.add_argument("--seed", type=int, help="replaces the experiment's seed")
+    new.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="go on with the part of the data set that is there; every result will say so",
+    )
+
+
 def experiment_of(options, *, required=True):
     """The experiment of --config, or None."""
     from vidrec import config

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vidrec.cli.options import WORKERS, add_verb, experiment_of
+from vidrec.cli.options import WORKERS, add_experiment, add_verb, experiment_of
 
 OUT = "runs"
 DEMO = "experiments/multiseg_xception/demo.yaml"
@@ -81,16 +81,6 @@ def add(verbs):
 
 def _add_experiment(verbs, name, run, text, *, default=None):
     new = add_verb(verbs, name, run, text)
-    optional = {"nargs": "?", "default": default} if default else {}
-    preset = f", default {default}" if default else ""
-    new.add_argument("config", help=f"experiment (YAML){preset}", **optional)
-    new.add_argument("--data", help="store: frames/, flow/ and index.csv")
-    new.add_argument("--lists", help="folder of the official lists")
-    new.add_argument("--seed", type=int, help="replaces the experiment's seed")
+    add_experiment(new, default=default)
     new.add_argument("--out", default=OUT, help=f"folder of all runs, default {OUT}")
-    new.add_argument(
-        "--allow-missing",
-        action="store_true",
-        help="go on with the part of the data set that is there; every result will say so",
-    )
     return new

@@ -3,13 +3,23 @@
 import numpy as np
 
 from vidrec.datasets.table import check_table
-from vidrec.experiment.look import LONGEST, PERCENTILE, longest_motion, look_at
-from vidrec.experiment.sheet_page import Page
+from vidrec.experiment.look import LONGEST, Look, look_at
+from vidrec.experiment.sheet_page import (
+    BOLD,
+    DPI,
+    GREY,
+    PICTURE,
+    PLAIN,
+    RED,
+    Cell,
+    Page,
+    name_lines,
+)
 from vidrec.extraction import pool
 from vidrec.extraction.engines import DEFAULT_FLOW
 from vidrec.extraction.progress import progress_bar
+from vidrec.extraction.video import COUNT_TOLERANCE
 
-LEAST = 1.0  # px, that full colour stands for at least, so that noise stays pale
 PATIENCE = 600  # s, that one video may take
 MOST_VIDEOS, MOST_FRAMES = 120, 10  # 66 x 10 take 1.8 GB; matplotlib draws at most 65,536 px
 
@@ -60,16 +70,20 @@ def contact_sheet(
             lost = isinstance(look, pool.Lost)
             looks[video_id] = f"{video}: {look.reason}. Is it damaged?" if lost else look
             advance()
-    page = Page(frames, largest=max(LEAST, longest_motion(looks.values())))
+    whole = [look for look in looks.values() if isinstance(look, Look)]
+    page = Page(frames, 2 * PICTURE, [flow for look in whole for flow in look.flows])
     page.header(
         title,
         f"{len(chosen)} of {len(table)} videos, {chosen.label.nunique()} of "
         f"{table.label.nunique()} classes, seed {seed}. At the right of each frame: its motion to "
         f'the next frame, by the engine "{engine}" on frames of at most {LONGEST} px, in px of the '
-        f"video itself. The rim is the length that {PERCENTILE} % of all motion here stays within.",
+        "video itself.",
     )
     for video in chosen.itertuples():
-        page.row(video, looks[video.video_id])
+        look = looks[video.video_id]
+        whole = isinstance(look, Look)
+        cells = list(_cells(page, look)) if whole else f"Cannot be read: {look}"
+        page.row(_facts(page, video, look if whole else None), cells)
     page.save(path)
     return [(name, looks[name]) for name in chosen.video_id if isinstance(looks[name], str)]
 
@@ -81,3 +95,29 @@ def choose(table, videos, seed):
     classes = shuffled.groupby("label")
     order = np.lexsort((rng.permutation(classes.ngroups)[classes.ngroup()], classes.cumcount()))
     return shuffled.iloc[order[:videos]].sort_values(["label", "video_id"])
+
+
+def _facts(page, video, look):
+    """Lines of text for the left of a row: of a row of the video table, and of its Look or None."""
+    yield video.label, BOLD, "black"
+    yield from name_lines(video.video_id)
+    yield f"group {video.group}" if video.group else "group unknown", PLAIN, GREY
+    if look is None:
+        return
+    length = f"{look.frames} frames" if look.frames > 1 else "1 frame"
+    fps = f"{look.fps:.5g} fps" if look.fps > 0 else "fps unknown"
+    yield f"{length}, {look.width}x{look.height} px, {fps}", PLAIN, GREY
+    if look.frames < look.promised - COUNT_TOLERANCE:
+        yield f"{look.promised} frames promised: truncated?", PLAIN, RED
+    if look.frames > 1:
+        yield page.motion(look.flows)
+
+
+def _cells(page, look):
+    """Each frame of a Look, and the colours of its flow beside it."""
+    longer = max(look.width, look.height)
+    size = [max(1, round(LONGEST * side / longer)) / DPI for side in (look.width, look.height)]
+    for number, image, flow in look.pictures:
+        seconds = f", {(number - 1) / look.fps:.2f} s" if look.fps > 0 else ""
+        colours = "no next frame" if flow is None else page.colours(flow)
+        yield Cell(f"frame {number}{seconds}", (image, colours), *size)

@@ -25,6 +25,11 @@ class Look:
     # next frame in px of the video, or None
     pictures: list[tuple]
 
+    @property
+    def flows(self):
+        """The flow of the pictures that have one."""
+        return [flow for *_, flow in self.pictures if flow is not None]
+
 
 def spread(count, frames):
     """Indices, from 0, of the middles of `frames` equal parts of all pairs, or of all frames."""
@@ -72,9 +77,10 @@ def _scaled(image):
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def longest_motion(looks):
-    """The length that PERCENTILE % of the motion in these does not exceed, float px; 0 of none."""
-    pictures = [p for look in looks if isinstance(look, Look) for p in look.pictures]
-    flows = [flow for *_, flow in pictures if flow is not None]
+def longest_motion(flows):
+    """The length that PERCENTILE % of the motion does not exceed, float; 0 where there is none.
+
+    flows: list of float (H, W, 2); the length is in their unit.
+    """
     lengths = [np.hypot(*np.moveaxis(flow, 2, 0)).ravel() for flow in flows]
     return float(np.percentile(np.concatenate(lengths or [[0]]), PERCENTILE))

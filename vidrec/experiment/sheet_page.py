@@ -1,6 +1,7 @@
-"""The page of a contact sheet: where text and pictures stand on a figure that grows downwards."""
+"""A page of pictures in rows: where text and pictures stand on a figure that grows downwards."""
 
 import bisect
+import dataclasses
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -9,7 +10,6 @@ from matplotlib.textpath import text_to_path
 
 from vidrec.experiment.look import LONGEST, PERCENTILE, longest_motion
 from vidrec.extraction.colour_wheel import flow_colours, wheel
-from vidrec.extraction.video import COUNT_TOLERANCE
 from vidrec.files import new_file
 
 DPI = 200  # a picture of 320 px is 1.6 inches: shown pixel by pixel
@@ -20,49 +20,84 @@ BOLD = FontProperties(size=10, weight="bold")
 PLAIN = FontProperties(size=8.5)
 SMALL = FontProperties(size=7)
 GREY, RED = "0.3", "#b00000"
+LEAST = 1.0  # px, that full colour stands for at least, so that noise stays pale
+RIM = f"The rim is the length that {PERCENTILE} % of all motion here stays within."
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Pictures side by side, with a line of text above them."""
+
+    caption: str
+    pictures: tuple  # of uint8 (H, W, 3), or of str, which stands where a picture would
+    width: float  # inches, of one picture
+    height: float
 
 
 class Page:
     """A figure; places on it are inches from its top left, since rows differ in height.
 
     Args:
-        frames: int, pictures a row.
-        largest: float > 0, px of motion with full colour.
+        columns: int, cells a row.
+        across: float, inches from the left of a cell to its right.
+        flows: list of float (H, W, 2), all motion on the page, or None where there is none to be.
+        unit: str, of that motion.
     """
 
-    def __init__(self, frames, largest):
-        self.largest = largest
-        self.room = frames * (2 * PICTURE + GAP) - GAP  # inches, right of the text
+    def __init__(self, columns, across, flows, *, unit=" px"):
+        self.across, self.unit = across, unit
+        self.largest = None if flows is None else max(LEAST, longest_motion(flows))
+        self.room = columns * (across + GAP) - GAP  # inches, right of the text
         self.width, self.y = MARGIN + TEXT + self.room + MARGIN, MARGIN
         self.figure = Figure(dpi=DPI)
         self.axes = self.figure.add_axes((0, 0, 1, 1))
         self.axes.axis("off")
 
     def header(self, title, note):
-        """A title, a paragraph of text and the colour wheel."""
-        x, y = self.width - MARGIN - WHEEL, self.y
-        self._show(x, y, WHEEL, WHEEL, wheel(round(WHEEL * DPI)))
-        scale = f"rim: {self.largest:.1f} px"
-        self._lines(x - 0.08, y + 0.2, ("Motion", scale, "or more"), ha="right")
-        room = x - WHEEL - 2 * MARGIN
+        """A title, a paragraph of text and, if there is motion on the page, the colour wheel."""
+        x, y = self.width - MARGIN, self.y
+        if self.largest is not None:
+            x, note = x - WHEEL, f"{note} {RIM}"
+            self._show(x, y, WHEEL, WHEEL, wheel(round(WHEEL * DPI)))
+            scale = f"rim: {self.largest:.1f}{self.unit}"
+            self._lines(x - 0.08, y + 0.2, ("Motion", scale, "or more"), ha="right")
+            x, self.y = x - WHEEL - MARGIN, y + WHEEL
+        room = x - MARGIN
         if title:
             self._write(MARGIN, y, _short(title, room, LARGE), LARGE)
             y += 0.35
-        self.y = max(self.y + WHEEL, self._lines(MARGIN, y, _wrapped(note, room))) + GAP
+        self.y = max(self.y, self._lines(MARGIN, y, _wrapped(note, room))) + GAP
 
-    def row(self, video, look):
-        """A row of the video table, and its Look, or why there is none, as str."""
-        self.axes.plot([MARGIN, self.width - MARGIN], [self.y] * 2, color="0.8", linewidth=0.5)
-        top = y = self.y + GAP / 2
-        for text, font, colour in _facts(video, look):
+    def row(self, facts, cells, *, rule=True):
+        """A row below the others.
+
+        Args:
+            facts: iterable of (text, font, colour), the lines at its left.
+            cells: list of Cell, or str, why there are none.
+            rule: bool, whether a line parts it from the row above.
+        """
+        if rule:
+            self.axes.plot([MARGIN, self.width - MARGIN], [self.y] * 2, color="0.8", linewidth=0.5)
+            self.y += GAP / 2
+        top = y = self.y
+        for text, font, colour in facts:
             self._write(MARGIN, y, _short(text, TEXT - GAP, font), font, color=colour)
             y += LINE
-        if isinstance(look, str):
-            lines = _wrapped(_middle(f"Cannot be read: {look}", 400), self.room)
+        if isinstance(cells, str):
+            lines = _wrapped(_middle(cells, 400), self.room)
             bottom = self._lines(MARGIN + TEXT, top, lines, color=RED)
         else:
-            bottom = self._pictures(MARGIN + TEXT, top, look)
+            bottom = self._cells(MARGIN + TEXT, top, cells)
         self.y = max(y, bottom) + GAP
+
+    def colours(self, flow):
+        """The picture of a flow field, float (H, W, 2), by the page's wheel."""
+        return flow_colours(flow, largest=self.largest)
+
+    def motion(self, flows):
+        """What a row says of its flow, a line of `facts`."""
+        length = f"{longest_motion(flows):.1f}{self.unit}"
+        return f"{PERCENTILE} % of motion up to {length}", PLAIN, GREY
 
     def save(self, path):
         """Writes the PNG, whole or not at all."""
@@ -72,22 +107,21 @@ class Page:
         with new_file(path) as file:
             self.figure.savefig(file, format="png", dpi=DPI, facecolor="white")
 
-    def _pictures(self, x, y, look):
-        longer = max(look.width, look.height)
-        w, h = (max(1, round(LONGEST * side / longer)) / DPI for side in (look.width, look.height))
-        for number, image, flow in look.pictures:
-            seconds = f", {(number - 1) / look.fps:.2f} s" if look.fps > 0 else ""
-            self._write(x, y, f"frame {number}{seconds}", SMALL, color=GREY)
-            top = y + CAPTION
-            self._show(x, top, w, h, image)
-            if flow is None:
-                self._write(x + w + 0.05, top + 0.04, "no next frame", SMALL, color=GREY)
-            else:
-                self._show(x + w, top, w, h, flow_colours(flow, largest=self.largest))
+    def _cells(self, x, y, cells):
+        top = y + CAPTION
+        for cell in cells:
+            w, h = cell.width, cell.height
+            self._write(x, y, _short(cell.caption, self.across, SMALL), SMALL, color=GREY)
+            for i, picture in enumerate(cell.pictures):
+                if isinstance(picture, str):
+                    self._write(x + i * w + 0.05, top + 0.04, picture, SMALL, color=GREY)
+                else:
+                    self._show(x + i * w, top, w, h, picture)
             # Where nothing moves, flow is as white as the paper.
-            self.axes.add_patch(Rectangle((x, top), 2 * w, h, fill=False, edgecolor="0.7", lw=0.5))
-            x += 2 * PICTURE + GAP
-        return y + CAPTION + h
+            size = len(cell.pictures) * w, h
+            self.axes.add_patch(Rectangle((x, top), *size, fill=False, edgecolor="0.7", lw=0.5))
+            x += self.across + GAP
+        return top + max((cell.height for cell in cells), default=0)
 
     def _lines(self, x, y, lines, **style):
         for i, line in enumerate(lines):
@@ -101,23 +135,11 @@ class Page:
         self.axes.text(x, y, text, font=font, va="top", parse_math=False, **style)
 
 
-def _facts(video, look):
-    """Lines of text, their fonts and colours, for the left of a row."""
-    yield video.label, BOLD, "black"
-    folder, slash, name = video.video_id.rpartition("/")
-    whole = _inches(_visible(video.video_id, PLAIN), PLAIN) <= TEXT - GAP
-    for part in [video.video_id] if whole else [folder + slash, name]:
-        yield part, PLAIN, "black"
-    yield f"group {video.group}" if video.group else "group unknown", PLAIN, GREY
-    if isinstance(look, str):
-        return
-    length = f"{look.frames} frames" if look.frames > 1 else "1 frame"
-    fps = f"{look.fps:.5g} fps" if look.fps > 0 else "fps unknown"
-    yield f"{length}, {look.width}x{look.height} px, {fps}", PLAIN, GREY
-    if look.frames < look.promised - COUNT_TOLERANCE:
-        yield f"{look.promised} frames promised: truncated?", PLAIN, RED
-    if look.frames > 1:
-        yield f"{PERCENTILE} % of motion up to {longest_motion([look]):.1f} px", PLAIN, GREY
+def name_lines(video_id):
+    """The lines of `facts` for a name: its folder in a line of its own where it is long."""
+    folder, slash, name = video_id.rpartition("/")
+    whole = _inches(_visible(video_id, PLAIN), PLAIN) <= TEXT - GAP
+    return [(part, PLAIN, "black") for part in ([video_id] if whole else [folder + slash, name])]
 
 
 def _visible(text, font):
