@@ -55,19 +55,18 @@ def training_clips(
     options = augmentation.Augmentation() if options is None else options
     base, tensors = tf.constant([seed, 1], tf.int32), source.tensors()
 
-    def attempt(video, key):
+    def clip_of(number):
+        return order.video(number), tf.random.fold_in(base, number)
+
+    def example(video, key):
         draw, change = tf.unstack(tf.random.split(key, 2))
         clip, told = source.read(tensors, video, draw)
         clip = augmentation.augment(clip, source.clip, options, change)
-        return clip, tensors["label"][video], told
+        label = tensors["label"][video]
+        return (clip, label, told) if facts else (clip, label)
 
-    def example(number):
-        key = tf.random.fold_in(base, number)
-        skip = source.on_missing == "skip"
-        found = source.guard.first_whole(attempt, order.video(number), key, skip=skip)
-        return found if facts else found[:2]
-
-    data = order.numbers(first_epoch, first_step).map(example, tf.data.AUTOTUNE)
+    watched = source.guard.watch(example, clip_of, skip=source.on_missing == "skip")
+    data = order.numbers(first_epoch, first_step).map(watched, tf.data.AUTOTUNE)
     return _batched(data, source.clip, order.own_batch_size, shard, drop_remainder=True)
 
 
@@ -106,16 +105,16 @@ def evaluation_clips(
     check_shard(shard)
     base, tensors = tf.constant([seed, 2], tf.int32), source.tensors()
 
-    def attempt(video, key):
+    def clip_of(number):
+        return number, tf.random.fold_in(base, number)
+
+    def example(video, key):
         clip, facts = source.read(tensors, video, key if sampling_mode == "random" else None)
         view = crops.centre_crop(clip.decode(), source.clip.size, short_side=short_side, to=to)
         return view, tensors["label"][video], facts
 
-    def example(video):
-        key = tf.random.fold_in(base, video)
-        return source.guard.first_whole(attempt, video, key)
-
-    data = tf.data.Dataset.range(shard[0], len(source), shard[1]).map(example, tf.data.AUTOTUNE)
+    numbers = tf.data.Dataset.range(shard[0], len(source), shard[1])
+    data = numbers.map(source.guard.watch(example, clip_of), tf.data.AUTOTUNE)
     return _batched(data, source.clip, batch_size, shard, drop_remainder=False)
 
 

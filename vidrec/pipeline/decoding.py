@@ -69,12 +69,13 @@ class Encoded:
         """
         height, width = self.height_width() if shape is None else shape
         clip = {}
-        if self.rgb is not None:
-            clip["rgb"] = self._colour(box, height, width)
-        if self.flow is not None:
-            flow = tf.unstack(tf.reshape(self.flow, [-1]))
-            images = [self._decode(data, 1, box) for data in flow]
-            clip["flow"] = as_channels(tf.stack(images), self.flow.shape[0])
+        with tf.control_dependencies([height]):  # not before the sizes are known to be equal
+            if self.rgb is not None:
+                clip["rgb"] = self._colour(box, height, width)
+            if self.flow is not None:
+                flow = tf.unstack(tf.reshape(self.flow, [-1]))
+                images = [self._decode(data, 1, box) for data in flow]
+                clip["flow"] = as_channels(tf.stack(images), self.flow.shape[0])
         return clip
 
     def _colour(self, box, height, width):

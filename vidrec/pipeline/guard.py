@@ -14,10 +14,9 @@ CANDIDATES = 8  # videos that are tried for one clip, then the run stops
 
 
 class Guard:
-    """Reads clips, and knows what could not be read.
+    """Knows which clips are being read, and so what was to blame when one cannot be.
 
-    Python runs only when a clip has failed: it reads the same images once more, one by one, to name
-    the one that is to blame.
+    Python runs only after a failure: it reads the images of that clip once more, one by one.
 
     Args:
         video_ids: sequence of str, by video number.
@@ -27,51 +26,35 @@ class Guard:
 
     def __init__(self, video_ids, explain):
         self._video_ids, self._explain = video_ids, explain
-        self._skipped, self._broken = {}, None  # video_id -> [clips, message]; a message
-        self._lock = threading.Lock()
+        self._begun = []  # of each Dataset: a table of the examples in work, what they are of
+        self._skipped, self._lock = {}, threading.Lock()  # video_id -> [clips, message]
 
-    def first_whole(self, example, video, key, *, skip=False):
-        """The clip of a video, or of the first of several whose images can be read.
-
-        The others are drawn from the key alone, so that a resumed run takes the same.
+    def watch(self, example, clip_of, *, skip=False):
+        """Makes a function for `Dataset.map` that notes each example until it is done.
 
         Args:
             example: function of (video number, key) to tensors.
-            video: integer scalar.
-            key: int32 (2,).
-            skip: bool, take another video where this one cannot be read.
+            clip_of: function of an example's number, int64 scalar, to (video number, key int32
+                (2,)), without state.
+            skip: bool, where a video cannot be read, take another. It is drawn from the key alone,
+                so that a resumed run takes the same. This costs a nested Dataset for each clip.
 
         Returns:
-            What `example` gave.
+            Function of an example's number to what `example` gives.
         """
-        video = tf.cast(video, tf.int32)[None]
-        if skip:
-            aside = tf.random.fold_in(key, 1)
-            count, limit = [CANDIDATES - 1], len(self._video_ids)
-            others = tf.random.stateless_uniform(count, aside, 0, limit, tf.int32)
-            video = tf.concat([video, others], 0)
+        table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, -1)
+        self._begun.append((table, clip_of))
 
-        def last_try(_):
-            told = tf.numpy_function(self._stop, [video, key], tf.int32)
-            with tf.control_dependencies([told]):  # it raises, unless all is well by now
-                return 0, example(tf.identity(video[0]), key)
+        def watched(number):
+            with tf.control_dependencies([table.insert(number, number)]):
+                video, key = clip_of(tf.identity(number))
+            found = (self._first_whole if skip else _only)(example, video, key)
+            with tf.control_dependencies(tf.nest.flatten(found)):
+                done = table.remove(number[None])
+            with tf.control_dependencies([done]):
+                return tf.nest.map_structure(tf.identity, found)
 
-        def checked(place, number):
-            return tf.cast(place, tf.int32), example(number, key)
-
-        tries = tf.data.Dataset.from_tensor_slices(video).enumerate().map(checked)
-        tries = tries.ignore_errors(log_warning=False)
-        tries = tries.concatenate(tf.data.Dataset.from_tensors(0).map(last_try))
-        place, found = tries.take(1).get_single_element()
-        if not skip:
-            return found
-        told = tf.cond(
-            place > 0,
-            lambda: tf.numpy_function(self._skip, [video[:place], key], tf.int32),
-            lambda: 0,
-        )
-        with tf.control_dependencies([told]):
-            return tf.nest.map_structure(tf.identity, found)
+        return watched
 
     @contextlib.contextmanager
     def explained(self):
@@ -80,9 +63,10 @@ class Guard:
         try:
             yield
         except tf.errors.OpError as error:
-            if self._broken is None:
+            message = self._to_blame()
+            if message is None:
                 raise
-            raise OSError(self._broken) from error
+            raise OSError(message) from error
 
     def report(self):
         """What was skipped so far, a sorted list of (video_id, clips, message).
@@ -92,13 +76,27 @@ class Guard:
         with self._lock:
             return [(name, *found) for name, found in sorted(self._skipped.items())]
 
-    def _stop(self, videos, key):
-        messages = [self._explain(int(video), key) for video in videos]
-        if None in messages:
-            return np.int32(0)  # a file that was not there is there now
-        more = f" {len(videos)} videos in a row cannot be read." if len(videos) > 1 else ""
-        self._broken = f"{messages[0]}{more}"
-        raise ValueError(self._broken)  # which TensorFlow passes on with its traceback
+    def _first_whole(self, example, video, key):
+        """The clip of a video, or of the first of some others that can be read."""
+        aside = tf.random.fold_in(key, 1)
+        count, limit = [CANDIDATES - 1], len(self._video_ids)
+        others = tf.random.stateless_uniform(count, aside, 0, limit, tf.int32)
+        videos = tf.concat([tf.cast(video, tf.int32)[None], others], 0)
+
+        def attempt(place, candidate):
+            return place, example(candidate, key)
+
+        tries = tf.data.Dataset.from_tensor_slices(videos).enumerate().map(attempt)
+        last = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), videos[0])).map(attempt)
+        tries = tries.ignore_errors(log_warning=False).concatenate(last)  # which raises
+        place, found = tries.take(1).get_single_element()
+        told = tf.cond(
+            place > 0,
+            lambda: tf.numpy_function(self._skip, [videos[:place], key], tf.int32),
+            lambda: 0,
+        )
+        with tf.control_dependencies([told]):
+            return tf.nest.map_structure(tf.identity, found)
 
     def _skip(self, videos, key):
         for video in videos:
@@ -110,6 +108,20 @@ class Guard:
             if new:
                 print(f"skipped: {found[1]}", file=sys.stderr, flush=True)
         return np.int32(0)
+
+    def _to_blame(self):
+        """The message of an example that was begun and is not done, or None."""
+        for table, clip_of in self._begun:
+            for number in np.sort(table.export()[0]):
+                video, key = clip_of(tf.constant(number))
+                message = self._explain(int(video), key)
+                if message is not None:
+                    return message
+        return None
+
+
+def _only(example, video, key):
+    return example(video, key)
 
 
 def fault(images, video, places):
