@@ -39,8 +39,9 @@ def test_pack():
 def test_pipeline():
     out = run("pipeline.py", "--clips", "4", "--rounds", "1", "--only", "xception")
     number, share = r" +[\d.,]+", r" +[\d.,]+ +[\d.]+ +\d+%"
-    row = (
-        rf"^ *multiseg_xception (\w+) +(\d+)(?:{number}){{3}}(?:{share}){{2}}(?:{number}){{2}} .*x$"
-    )
+    kinds = f"(?:{number}){{3}}(?:{share}){{3}}(?:{number}){{2}}"
+    row = rf"^ *multiseg_xception (\w+) +(\d+){kinds} .*ms$"
     assert re.findall(row, out, re.M) == [("rgb", "3"), ("flow", "60")], out
-    assert re.search(r"^peak memory [\d.]+ GiB$", out, re.M)
+    for stage in ("files read", "crop decoded", "as channels", "resized", "batched", "flips"):
+        assert re.search(rf"^ +{stage} +-?[\d.]+ +[\d.]+$", out, re.M), out
+    assert len(re.findall(r"^ +[\d,]+ videos(?:   [\d,]+: [\d,]+){3}$", out, re.M)) == 2, out

@@ -27,6 +27,7 @@ from vidrec.extraction.pack import pack
 from vidrec.layouts import PACKED
 from vidrec.pipeline import dataset
 from vidrec.pipeline.augmentation import Augmentation
+from vidrec.pipeline.source import ClipSource
 from vidrec.store import Row, Store
 
 VIDEOS, FRAMES, HEIGHT, WIDTH = 40, 60, 240, 320
@@ -59,19 +60,17 @@ def clips_of(store, clip, count, *, augmented):
     table = store.index()
     table = table[(table.status == "ok") & (table.n_flow > 0)]
     classes = sorted(set(table.label))
-    source = dataset.ClipSource(store=store, table=table, classes=classes, clip=clip)
+    source = ClipSource(store=store, table=table, classes=classes, clip=clip)
     batch = min(8, len(table))
     if augmented:
         epochs = -(-count // (len(table) // batch * batch))
         options = {"batch_size": batch, "seed": 1, "epochs": epochs, "options": Augmentation()}
         return dataset.training_clips(source, **options).take(count // batch), batch
-    tensors, images = source.tensors(), source.images()
+    tensors = source.tensors()
 
     def read(number):
-        key = tf.random.experimental.stateless_fold_in(tf.constant([1, 2]), number)
-        video = tf.cast(number % len(table), tf.int32)
-        draw = tf.random.stateless_uniform
-        found = dataset.read_clip(source, images, tensors, video, draw, key)
+        key = tf.random.fold_in(tf.constant([1, 2]), number)
+        found, _ = source.read(tensors, number % len(table), key)
         return {name: value[:, ::8, ::8] for name, value in found.decode().items()}
 
     count = count // batch * batch

@@ -7,11 +7,16 @@ Without --data it draws JPGs of UCF101's size, as pack.py does. In one run, for 
     limit    the same images decoded whole from memory, and nothing else
     loose    training clips from loose files: read, decoded, augmented to 224 x 224, batched
     packed   the same from a pack
-    plain    a `keras.utils.PyDataset` that reads whole images with OpenCV, crops, resizes, flips
+    memory   the same with the JPGs in memory
+    plain    a `keras.utils.PyDataset` that does the same with OpenCV and NumPy, on whole images
 
 "CPU" is milliseconds of processor time a clip, on all cores together; "of limit" compares it with
-that of the limit, and is what other work on the machine disturbs least. All files are in the page
-cache. The medians of so many rounds are printed.
+that of the limit, and is what other work on the machine disturbs least. "feeds" is the step of 32
+clips that the loose files keep up with: a GPU whose step takes longer never waits. All files are in
+the page cache. The medians of so many rounds are printed; in each, every kind begins anew.
+
+Then it says where the time of a flow clip goes, step by step, and what memory the process takes
+after so many clips and with so many videos in the table.
 """
 
 import argparse
@@ -20,24 +25,24 @@ import platform
 import resource
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-import cv2
-import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from pack import draw_store
+from plain_loader import PlainLoader
 
 from vidrec.clip import ClipSpec
 from vidrec.extraction.pack import pack
 from vidrec.layouts import PACKED
-from vidrec.pipeline import dataset
+from vidrec.pipeline import crops, dataset
 from vidrec.pipeline.augmentation import Augmentation
 from vidrec.pipeline.policies import Sampling
+from vidrec.pipeline.source import ClipSource
 from vidrec.store import Store
 
 RGB, FLOW = ("rgb",), ("flow",)
@@ -71,14 +76,19 @@ CLIPS = {  # name: (ClipSpec, Sampling, Augmentation)
     ),
 }
 BATCH = 4
+WARM_UP = 1.0  # s, in which tf.data finds its parallelism
 
 
-def source_of(store, clip, sampling):
+def source_of(store, clip, sampling, copies=1, **options):
     table = store.index()
     table = table[(table.status == "ok") & (table.n_flow > 0)]
-    classes = sorted(set(table.label))
-    return dataset.ClipSource(
-        store=store, table=table, classes=classes, clip=clip, sampling=Sampling(**sampling)
+    return ClipSource(
+        store=store,
+        table=pd.concat([table] * copies),
+        classes=sorted(set(table.label)),
+        clip=clip,
+        sampling=Sampling(**sampling),
+        **options,
     )
 
 
@@ -90,20 +100,31 @@ def images_of(clip):
 
 def pipeline(source, augment):
     """Training clips without end, in batches."""
-    data = dataset.training_clips(
+    return dataset.training_clips(
         source, batch_size=BATCH, seed=1, epochs=10**6, options=Augmentation(**augment)
     )
-    return iter(data)
+
+
+def without_end(step):
+    """The results of `step`, a function of 0, 1, 2, ..., in batches as training has them."""
+    data = tf.data.Dataset.range(10**9).map(step, num_parallel_calls=tf.data.AUTOTUNE)
+    return data.batch(BATCH).prefetch(tf.data.AUTOTUNE)
+
+
+def encoded(source, number):
+    """Clip number so-and-so, its files read."""
+    number = tf.cast(number, tf.int32)
+    return source.read(source.tensors(), number % len(source), tf.stack([1, number]))[0]
+
+
+def corner(images):
+    """One pixel, which is there only when all of them are."""
+    return images[0, 0, 0]
 
 
 def limit(source):
-    """Groups of decoded images, as many as a clip has, without end."""
-    tensors, images = source.tensors(), source.images()
-    draw = tf.random.stateless_uniform
-    clips = [
-        dataset.read_clip(source, images, tensors, v % len(source), draw, tf.constant([1, v]))
-        for v in range(16)
-    ]
+    """Decoded images, as many as a clip has, and nothing else."""
+    clips = [encoded(source, number) for number in range(16)]
     kinds = {
         channels: tf.stack([tf.reshape(getattr(clip, name), [-1]) for clip in clips])
         for name, channels in (("rgb", 3), ("flow", 1))
@@ -111,85 +132,133 @@ def limit(source):
     }
 
     def decode(number):
-        first = []
-        for channels, data in kinds.items():
-            for jpg in tf.unstack(data[number % 16]):
-                image = tf.io.decode_jpeg(jpg, channels, dct_method="INTEGER_ACCURATE")
-                first.append(image[0, 0, 0])
-        return tf.stack(first)
-
-    data = tf.data.Dataset.range(10**9).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-    return iter(data.batch(BATCH).prefetch(tf.data.AUTOTUNE))
-
-
-class Plain(keras.utils.PyDataset):
-    """What a first version looks like: one Python call a batch, OpenCV, whole images."""
-
-    def __init__(self, source, **options):
-        super().__init__(**options)
-        self.source, self.videos = source, list(source.table.itertuples())
-
-    def __len__(self):
-        return 10**9
-
-    def __getitem__(self, number):
-        rng = np.random.default_rng(number)
-        videos = [self.videos[i] for i in rng.integers(len(self.videos), size=BATCH)]
-        return [self._clip(video, rng) for video in videos]
-
-    def _clip(self, video, rng):
-        clip, store = self.source.clip, self.source.store
-        frames = np.sort(
-            rng.integers(max(1, video.n_frames - clip.flow_span - 1), size=clip.frames)
-        )
-        stacks = []
-        if "rgb" in clip.modalities:
-            paths = [store.path("frame", video.video_id, i + 1) for i in frames]
-            stacks.append(np.stack([cv2.imread(str(path)) for path in paths]))
-        if "flow" in clip.modalities:
-            stacks.append(np.stack([self._flow(video, i) for i in frames]))
-        side = int(rng.uniform(0.66, 1) * min(stacks[0].shape[1:3]))
-        top, left = (int(rng.integers(room - side + 1)) for room in stacks[0].shape[1:3])
-        flip, out = rng.random() < 0.5, []
-        for images in stacks:
-            images = images[:, top : top + side, left : left + side]
-            images = np.stack([self._resize(image) for image in images])
-            out.append(images[:, :, ::-1].copy() if flip else images)
-        return out
-
-    def _flow(self, video, first):
-        pairs = range(first + 1, first + 1 + self.source.clip.flow_length)
-        paths = [
-            self.source.store.path(f"flow_{c}", video.video_id, i) for i in pairs for c in "xy"
-        ]
-        return np.stack([cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths], axis=-1)
-
-    @staticmethod
-    def _resize(image):
-        """OpenCV resizes at most four channels at a time."""
-        parts = [image[..., i : i + 4] for i in range(0, image.shape[-1], 4)]
-        return np.concatenate(
-            [cv2.resize(part, (224, 224)).reshape(224, 224, -1) for part in parts], -1
+        return tf.stack(
+            [
+                corner(tf.io.decode_jpeg(jpg, channels, dct_method="INTEGER_ACCURATE"))
+                for channels, data in kinds.items()
+                for jpg in tf.unstack(data[number % 16])
+            ]
         )
 
-
-def plain(source, pool):
-    """Its batches, fetched ahead by threads as Keras' `workers` does."""
-    data, ahead = Plain(source, workers=os.cpu_count()), []
-    for number in range(10**9):
-        while len(ahead) < 2 * os.cpu_count():
-            ahead.append(pool.submit(data.__getitem__, number + len(ahead)))
-        yield ahead.pop(0).result()
+    return without_end(decode)
 
 
-def measure(batches, clips):
-    """(wall clock, processor time), ms a clip."""
-    steps = -(-clips // BATCH)
+def stages_of_a_flow_clip(source):
+    """{name: Dataset that does this and all before it}, of a clip with flow alone."""
+    spec = source.clip
+
+    def decoded(number, channels=True):
+        clip, key = encoded(source, number), tf.stack([2, tf.cast(number, tf.int32)])
+        shape = clip.height_width()
+        uniform = tf.random.stateless_uniform([3], key)
+        box = crops.random_square(*shape, (0.66, 1.0), uniform)
+        if channels:
+            return clip.decode(box, shape=shape)
+        jpgs = tf.unstack(tf.reshape(clip.flow, [-1]))
+        method = {"channels": 1, "dct_method": "INTEGER_ACCURATE"}
+        return tf.stack([tf.image.decode_and_crop_jpeg(jpg, box, **method) for jpg in jpgs])
+
+    still = Augmentation(flip_lr=0, flip_ud=0)
+    return {
+        "files read": without_end(lambda i: tf.strings.length(encoded(source, i).flow)),
+        "crop decoded": without_end(lambda i: corner(decoded(i, channels=False))),
+        "as channels": without_end(lambda i: corner(decoded(i)["flow"][0])),
+        "resized": without_end(
+            lambda i: corner(crops.resize(decoded(i)["flow"], [spec.size] * 2)[0])
+        ),
+        "batched": dataset.training_clips(
+            source, batch_size=BATCH, seed=1, epochs=10**6, options=still
+        ),
+        "flips": pipeline(source, {}),
+    }
+
+
+def measure(data, clips):
+    """(wall clock, processor time), ms a clip, once it is going."""
+    batches, steps = iter(data), -(-clips // BATCH)
+    began = time.perf_counter()
+    while time.perf_counter() < began + WARM_UP:
+        next(batches)
     wall, processor = time.perf_counter(), time.process_time()
     for _ in range(steps):
         next(batches)
     spent = time.perf_counter() - wall, time.process_time() - processor
     return [1e3 * seconds / (steps * BATCH) for seconds in spent]
+
+
+def medians(kinds, options):
+    """{kind: (wall clock, processor time)}, ms a clip; the kinds take turns."""
+    rounds = [
+        {kind: measure(data, options.clips) for kind, data in kinds.items()}
+        for _ in range(options.rounds)
+    ]
+    return {kind: np.median([one[kind] for one in rounds], axis=0) for kind in kinds}
+
+
+def compare(store, packed, options):
+    """One line a clip."""
+    print(
+        f"{'':>23} {'JPGs':>5} {'limit':>22}"
+        + "".join(f" {name:>24}" for name in ("loose", "packed", "memory"))
+        + f" {'plain':>22} {'feeds':>9}\n{'':>29} {'clips/s':>8} {'img/s':>7} {'CPU':>5}"
+        + 3 * f" {'clips/s':>8} {'CPU':>6} {'of limit':>8}"
+        + f" {'clips/s':>8} {'CPU':>6} {'loose':>6} {'32 clips':>9}"
+    )
+    for name, (clip, sampling, augment) in CLIPS.items():
+        if options.only and options.only not in name:
+            continue
+        source = source_of(store, clip, sampling)
+        kinds = {
+            "limit": limit(source),
+            "loose": pipeline(source, augment),
+            "packed": pipeline(source_of(packed, clip, sampling), augment),
+            "memory": pipeline(source_of(store, clip, sampling, in_memory=True), augment),
+            "plain": PlainLoader(source, BATCH),
+        }
+        found = medians(kinds, options)
+        wall, cpu = ({kind: both[i] for kind, both in found.items()} for i in (0, 1))
+        line = f"{name:>23} {images_of(clip):>5} {1e3 / wall['limit']:>8.1f}"
+        line += f" {1e3 * images_of(clip) / wall['limit']:>7,.0f} {cpu['limit']:>5.1f}"
+        for kind in ("loose", "packed", "memory"):
+            line += f" {1e3 / wall[kind]:>8.1f} {cpu[kind]:>6.1f} {cpu['limit'] / cpu[kind]:>8.0%}"
+        line += f" {1e3 / wall['plain']:>8.1f} {cpu['plain']:>6.1f}"
+        line += f" {wall['plain'] / wall['loose']:>5.1f}x {32 * wall['loose']:>6,.0f} ms"
+        print(line, flush=True)
+
+
+def break_down(store, options):
+    """Where the time of a flow clip goes."""
+    clip, sampling, _ = CLIPS["multiseg_xception flow"]
+    source = source_of(store, clip, sampling)
+    found = medians({"": limit(source), **stages_of_a_flow_clip(source)}, options)
+    print(f"\nmultiseg_xception flow, CPU ms a clip (limit {found.pop('')[1]:.1f}):")
+    before = 0
+    for name, (_, cpu) in found.items():
+        print(f"{name:>23} {cpu - before:>6.1f} {cpu:>6.1f}")
+        before = cpu
+
+
+def memory(store, options):
+    """MiB that the process takes, with tables of one size and of a hundred times as many videos."""
+    clip, sampling, augment = CLIPS["multiseg_xception flow"]
+    print("\nmemory of the process, MiB, after so many clips:")
+    for copies in (1, 100):
+        source = source_of(store, clip, sampling, copies=copies)
+        batches, taken, line = iter(pipeline(source, augment)), 0, ""
+        for clips in (options.clips, 4 * options.clips, 16 * options.clips):
+            while taken < clips:
+                next(batches)
+                taken += BATCH
+            line += f"   {taken:,}: {resident():,.0f}"
+        print(f"{len(source):>16,} videos{line}", flush=True)
+
+
+def resident():
+    """MiB of the process that are in memory now; the most so far where /proc is not there."""
+    status = Path("/proc/self/statm")
+    if status.exists():
+        return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def main():
@@ -200,50 +269,12 @@ def main():
     parser.add_argument("--only", help="a part of a clip's name")
     options = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {tf.__version__}")
-    print(
-        f"{'':>23} {'JPGs':>5} {'limit':>22} {'loose':>27} {'packed':>27} {'plain':>22}\n"
-        f"{'':>23} {'':>5} {'clips/s':>8} {'img/s':>7} {'CPU':>5}"
-        + 2 * f" {'clips/s':>8} {'CPU':>6} {'of limit':>11}"
-        + f" {'clips/s':>8} {'CPU':>6} {'loose is':>9}"
-    )
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+    with tempfile.TemporaryDirectory() as folder:
         store = Store(options.data) if options.data else draw_store(Path(folder) / "store")
-        packed = Path(folder) / "packed"
-        pack(store, packed)
-        for name, (clip, sampling, augment) in CLIPS.items():
-            if options.only and options.only not in name:
-                continue
-            source = source_of(store, clip, sampling)
-            other = source_of(Store(packed, PACKED), clip, sampling)
-            kinds = {
-                "limit": limit(source),
-                "loose": pipeline(source, augment),
-                "packed": pipeline(other, augment),
-                "plain": plain(source, pool),
-            }
-            for batches in kinds.values():
-                measure(batches, BATCH * 4)  # the first ones wait for all to begin
-            rounds = [
-                {kind: measure(batches, options.clips) for kind, batches in kinds.items()}
-                for _ in range(options.rounds)
-            ]
-            wall, cpu = (
-                {kind: np.median([r[kind][i] for r in rounds]) for kind in kinds} for i in (0, 1)
-            )
-            line = f"{name:>23} {images_of(clip):>5}"
-            line += f" {1e3 / wall['limit']:>8.1f} {1e3 * images_of(clip) / wall['limit']:>7,.0f}"
-            line += f" {cpu['limit']:>5.1f}"
-            for kind in ("loose", "packed"):
-                line += (
-                    f" {1e3 / wall[kind]:>8.1f} {cpu[kind]:>6.1f} {cpu['limit'] / cpu[kind]:>11.0%}"
-                )
-            line += f" {1e3 / wall['plain']:>8.1f} {cpu['plain']:>6.1f}"
-            print(f"{line} {wall['plain'] / wall['loose']:>8.1f}x", flush=True)
-            pool.shutdown(wait=False, cancel_futures=True)
-            pool = ThreadPoolExecutor()  # noqa: PLW2901
-        pool.shutdown(cancel_futures=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak memory {peak:.2f} GiB")
+        pack(store, Path(folder) / "packed")
+        compare(store, Store(Path(folder) / "packed", PACKED), options)
+        break_down(store, options)
+        memory(store, options)
 
 
 if __name__ == "__main__":

@@ -186,3 +186,14 @@ def test_every_crop_is_the_same_eager_and_traced(mapped):
     for eager, traced in zip(ops(clip, uniform), mapped(ops, clip, uniform), strict=True):
         np.testing.assert_array_equal(eager, traced)
         assert eager.dtype == traced.dtype
+
+
+def test_to_uint8_clips_and_rounds_half_to_even(mapped):
+    rng = np.random.default_rng(8)
+    values = rng.uniform(-40, 300, (5, 31)).astype(np.float32)
+    values[0] = np.arange(-5, 26) / 2  # ties
+    values[1, :4] = [254.5, 255.5, 127.5, 128.49999]
+    expected = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    for found in (crops.to_uint8(tf.constant(values)), mapped(crops.to_uint8, values)):
+        np.testing.assert_array_equal(found, expected)
+    assert expected[0, 6:11].tolist() == [0, 1, 2, 2, 2]

@@ -187,3 +187,56 @@ def test_unknown_options_are_refused(store, classes):
         training_clips(source, batch_size=2, seed=0, epochs=1, shuffle_order="paper")
     with pytest.raises(ValueError, match="'centre' or 'random'. Received: sampling_mode='middle'"):
         evaluation_clips(source, batch_size=2, sampling_mode="middle")
+
+
+@pytest.mark.parametrize("shuffle_order", SHUFFLE_ORDERS)
+def test_resume_goes_on_at_any_step(store, classes, shuffle_order):
+    source = source_of(store, classes)
+    options = {"batch_size": 2, "epochs": 3, "options": None, "shuffle_order": shuffle_order}
+    whole = train(source, **options)
+    assert len(whole) == 9
+    for epoch, step in [(0, 1), (1, 2), (2, 2)]:
+        found = train(source, first_epoch=epoch, first_step=step, **options)
+        assert_equal(found, whole[3 * epoch + step :])
+
+
+def test_workers_together_see_what_one_sees(store, classes):
+    source = source_of(store, classes)
+    options = {"batch_size": 4, "epochs": 3, "options": None}
+    whole = train(source, **options)
+    parts = [train(source, shard=(worker, 2), **options) for worker in range(2)]
+    joined = [
+        tf.nest.map_structure(lambda *x: np.concatenate(x), *both)
+        for both in zip(*parts, strict=True)
+    ]
+    assert_equal(joined, whole)
+    parts = [
+        evaluation_clips(source, batch_size=2, sampling_mode="random", shard=(worker, 4))
+        for worker in range(4)
+    ]
+    names = [
+        [name for *_, facts in part.as_numpy_iterator() for name in facts["video_id"].tolist()]
+        for part in parts
+    ]
+    assert [len(part) for part in names] == [2, 2, 1, 1]
+    assert sorted(sum(names, [])) == sorted(name.encode() for name in source.table.video_id)
+    alone = evaluation_clips(source, batch_size=6, sampling_mode="random")
+    ((whole, *_),) = alone.as_numpy_iterator()
+    ((part, *_),) = parts[1].as_numpy_iterator()
+    np.testing.assert_array_equal(part["flow"], whole["flow"][1::4])
+
+
+def test_facts_say_which_images_a_clip_is_of(store, classes, moments):
+    source = source_of(store, classes)
+    for data in (
+        training_clips(source, batch_size=3, seed=1, epochs=2, options=STILL, facts=True),
+        evaluation_clips(source, batch_size=4, sampling_mode="random"),
+    ):
+        for clips, _, facts in data.as_numpy_iterator():
+            (video, frames), (_, pairs) = (moments(clips)[name] for name in ("rgb", "flow"))
+            np.testing.assert_array_equal(facts["frames"], frames)
+            np.testing.assert_array_equal(facts["pairs"], pairs)
+            names = [name.encode() for name in source.table.video_id.iloc[video[:, 0]]]
+            assert facts["video_id"].tolist() == names
+    rgb = next(iter(evaluation_clips(source_of(store, classes, RGB), batch_size=2)))[2]
+    assert set(rgb) == {"video_id", "frames"}
