@@ -53,6 +53,18 @@ class Encoded:
         rgb, flow = (x if x is None else x[low:high] for x in (self.rgb, self.flow))
         return dataclasses.replace(self, rgb=rgb, flow=flow)
 
+    def split(self, planes):
+        """The clip in parts of consecutive frames: list of Encoded.
+
+        Args:
+            planes: int, at most so many channels a part, but at least one frame.
+        """
+        channels = 3 * (self.rgb is not None)
+        channels += 0 if self.flow is None else self.flow.shape[1]
+        frames = (self.rgb if self.flow is None else self.flow).shape[0]
+        step = max(1, planes // channels)
+        return [self.part(low, min(low + step, frames)) for low in range(0, frames, step)]
+
     def decode(self, box=None, *, shape=None):
         """The clip, or the part of its images in a box, which is the same as cutting it out.
 
