@@ -159,6 +159,21 @@ def test_to_decode_a_part_is_to_cut_it_out(tmp_path, jpg, mapped, box):
             np.testing.assert_array_equal(second[name], images[1:])
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 10, 13])
+@pytest.mark.parametrize("frames", [1, 5, 13])
+def test_to_scale_while_decoding_is_to_scale_afterwards(tmp_path, jpg, frames, length):
+    """However the clip is parted, and whatever the number of channels is a multiple of."""
+    number = frames * 2 * length
+    rgb = [jpg(tmp_path / f"{i}.jpg", texture(i)) for i in range(frames)]
+    gray = [jpg(tmp_path / f"f{i}.jpg", texture(90 + i)[..., 0]) for i in range(number)]
+    flow = tf.reshape(decoding.read_files(tf.constant(gray)), [frames, 2 * length])
+    clip = Encoded(decoding.read_files(tf.constant(rgb)), flow)
+    box = tf.constant(BOXES[2])
+    found, wanted = clip.decode(box, size=24), clip.decode(box)
+    for name in ("rgb", "flow"):
+        np.testing.assert_array_equal(found[name], crops.resize(wanted[name], [24, 24]))
+
+
 def test_augmented_clips_are_the_same_decoded_or_not(tmp_path, jpg):
     frames = tf.constant([jpg(tmp_path / f"{i}.jpg", texture(i)) for i in range(3)])
     gray = tf.constant([jpg(tmp_path / f"f{i}.jpg", texture(9 + i)[..., 0]) for i in range(6)])

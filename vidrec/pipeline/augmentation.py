@@ -15,7 +15,6 @@ from vidrec.pipeline.decoding import Encoded
 CROPS = ("square", "corners", "centre")
 SCOPES = ("video", "segment")
 FLOW_FLIPS = ("negate", "image_only")
-PLANES = 24  # channels of images that are decoded before they are resized, so that caches hold them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,15 +128,10 @@ def _part(clip, low, high):
 def _augment_alike(clip, size, options, uniform):
     if isinstance(clip, Encoded):
         shape = clip.height_width()
-        box = options.box(*shape, size, uniform[:3])
-        parts = [part.decode(box, shape=shape) for part in clip.split(PLANES)]
+        clip = clip.decode(options.box(*shape, size, uniform[:3]), shape=shape, size=size)
     else:
-        box = options.box(*crops.height_width(clip), size, uniform[:3])
-        parts = [crops.cut(clip, box)]
-    clip = {
-        name: tf.concat([crops.resize(part[name], [size, size]) for part in parts], axis=0)
-        for name in parts[0]
-    }
+        clip = crops.cut(clip, options.box(*crops.height_width(clip), size, uniform[:3]))
+        clip = {name: crops.resize(images, [size, size]) for name, images in clip.items()}
     negate = options.flow_flip == "negate"
     clip = _either(uniform[3] < options.flip_lr, lambda c: flip_left_right(c, negate=negate), clip)
     clip = _either(uniform[4] < options.flip_ud, lambda c: flip_up_down(c, negate=negate), clip)

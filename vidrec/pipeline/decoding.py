@@ -9,6 +9,9 @@ import dataclasses
 
 import tensorflow as tf
 
+from vidrec.pipeline import crops
+
+PLANES = 24  # channels that are decoded before they are scaled, so that caches hold them
 MARGIN = 2  # px; colour is coded at half the resolution, and a cut decoder guesses beyond its edge
 
 
@@ -53,24 +56,14 @@ class Encoded:
         rgb, flow = (x if x is None else x[low:high] for x in (self.rgb, self.flow))
         return dataclasses.replace(self, rgb=rgb, flow=flow)
 
-    def split(self, planes):
-        """The clip in parts of consecutive frames: list of Encoded.
-
-        Args:
-            planes: int, at most so many channels a part, but at least one frame.
-        """
-        channels = 3 * (self.rgb is not None)
-        channels += 0 if self.flow is None else self.flow.shape[1]
-        frames = (self.rgb if self.flow is None else self.flow).shape[0]
-        step = max(1, planes // channels)
-        return [self.part(low, min(low + step, frames)) for low in range(0, frames, step)]
-
-    def decode(self, box=None, *, shape=None):
+    def decode(self, box=None, *, shape=None, size=None):
         """The clip, or the part of its images in a box, which is the same as cutting it out.
 
         Args:
             box: int32 (4,), see `vidrec.pipeline.crops`, or None for whole images.
             shape: what `height_width` returned, if that was asked already.
+            size: int, px, that images are scaled to, as by `crops.resize`; or None. Faster than to
+                do it afterwards: of a few images at a time, while caches hold them.
 
         Returns:
             dict of uint8 (T, H, W, C), see `vidrec.clip`. A gray JPG gives three equal channels of
@@ -79,31 +72,41 @@ class Encoded:
         Raises:
             tf.errors.InvalidArgumentError: if an image is no whole JPG, or they differ in size.
         """
-        height, width = self.height_width() if shape is None else shape
-        clip = {}
-        with tf.control_dependencies([height]):  # not before the sizes are known to be equal
+        shape, clip = self.height_width() if shape is None else shape, {}
+        with tf.control_dependencies([shape[0]]):  # not before the sizes are known to be equal
             if self.rgb is not None:
-                clip["rgb"] = self._colour(box, height, width)
+                parts = _parts(tf.unstack(self.rgb), 3)
+                clip["rgb"] = tf.concat([self._colour(p, box, shape, size) for p in parts], 0)
             if self.flow is not None:
-                flow = tf.unstack(tf.reshape(self.flow, [-1]))
-                images = [self._decode(data, 1, box) for data in flow]
-                clip["flow"] = as_channels(tf.stack(images), self.flow.shape[0])
+                stacks = [tf.unstack(stack) for stack in tf.unstack(self.flow)]
+                parts = _parts(stacks, self.flow.shape[1])
+                clip["flow"] = tf.concat([self._flow(p, box, size) for p in parts], 0)
         return clip
 
-    def _colour(self, box, height, width):
-        images = tf.unstack(self.rgb)
+    def _colour(self, frames, box, shape, size):
+        """uint8 (T, H, W, 3) of T JPGs."""
         if box is None:
-            return tf.stack([self._decode(data, 3, None) for data in images])
-        top, left = box[0], box[1]
-        above, before = tf.minimum(top, MARGIN), tf.minimum(left, MARGIN)
-        outer = [
-            top - above,
-            left - before,
-            tf.minimum(box[2] + above + MARGIN, height - top + above),
-            tf.minimum(box[3] + before + MARGIN, width - left + before),
-        ]
-        found = tf.stack([self._decode(data, 3, tf.stack(outer)) for data in images])
-        return found[:, above : above + box[2], before : before + box[3]]
+            found = tf.stack([self._decode(data, 3, None) for data in frames])
+        else:
+            top, left, (height, width) = box[0], box[1], shape
+            above, before = tf.minimum(top, MARGIN), tf.minimum(left, MARGIN)
+            outer = [
+                top - above,
+                left - before,
+                tf.minimum(box[2] + above + MARGIN, height - top + above),
+                tf.minimum(box[3] + before + MARGIN, width - left + before),
+            ]
+            found = tf.stack([self._decode(data, 3, tf.stack(outer)) for data in frames])
+            found = found[:, above : above + box[2], before : before + box[3]]
+        return found if size is None else crops.resize(found, [size, size])
+
+    def _flow(self, stacks, box, size):
+        """uint8 (T, H, W, 2L) of T lists of 2L JPGs."""
+        images = tf.stack([self._decode(data, 1, box) for stack in stacks for data in stack])
+        if size is None:
+            return as_channels(images, len(stacks))
+        pixels = crops.resize(as_channels(images, 1), [size, size])  # many channels: the fastest
+        return _apart(tf.reshape(pixels, [size * size, len(stacks), -1]), size)
 
     def _decode(self, data, channels, box):
         """The bytes of a JPG, string scalar, to uint8 (H, W, channels)."""
@@ -111,6 +114,24 @@ class Encoded:
         if box is None:
             return tf.io.decode_jpeg(data, channels=channels, dct_method=method)
         return tf.image.decode_and_crop_jpeg(data, box, channels=channels, dct_method=method)
+
+
+def _parts(frames, channels):
+    """Frames in lists of at most PLANES channels, or of one frame."""
+    step = max(1, PLANES // channels)
+    return [frames[low : low + step] for low in range(0, len(frames), step)]
+
+
+def _apart(pixels, size):
+    """uint8 (size * size, T, C), all frames of a pixel side by side, to (T, size, size, C)."""
+    _, frames, channels = pixels.shape
+    if frames > 1:  # as few, wide numbers: their transposition takes the time of so many numbers
+        wide = next(t for t in (tf.int64, tf.int32, tf.uint16) if channels % t.size == 0)
+        numbers = tf.bitcast(
+            tf.reshape(pixels, [-1, frames, channels // wide.size, wide.size]), wide
+        )
+        pixels = tf.bitcast(tf.transpose(numbers, [1, 0, 2]), tf.uint8)
+    return tf.reshape(pixels, [frames, size, size, channels])
 
 
 def as_channels(images, frames):
