@@ -44,6 +44,10 @@ def larger(path):
     path.write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
 
 
+def png(path):
+    path.write_bytes(cv2.imencode(".png", np.zeros((24, 30), np.uint8))[1].tobytes())
+
+
 def folder(path):
     path.unlink()
     path.mkdir()
@@ -55,6 +59,7 @@ PLANTED = {
     cut_head: "{path} must be a whole JPG, and is not",
     empty: "{path} must be a whole JPG, and is not",
     text: "{path} must be a whole JPG, and is not",
+    png: "{path} must be a whole JPG, and is not",
     folder: "^{path}; .*directory",
     larger: r"one size. Received: .*24 x 31 of {path}",
 }
@@ -115,11 +120,62 @@ def test_a_bad_image_is_skipped_and_counted(planted, capfd):
     assert video_id == BROKEN
     assert 1 <= clips <= 20 + 8  # at most once an epoch, and where it was drawn instead
     assert re.search(message, reason)
-    assert len(re.findall("skipped: ", capfd.readouterr().err)) == 1
+    assert len(re.findall(f"skipped {BROKEN}: ", capfd.readouterr().err)) == 1
     resumed = training_clips(source(on_missing="skip"), facts=True, first_epoch=13, **RUN)
     tf.nest.map_structure(
         np.testing.assert_array_equal, list(resumed.as_numpy_iterator()), batches[13:]
     )
+
+
+def drawn(data, video_id, kind):
+    """The number, from 1, of an image that the first clip of a video in `data` is made of."""
+    for *_, facts in data.as_numpy_iterator():
+        for name, chosen in zip(facts["video_id"], facts[kind], strict=True):
+            if name.decode() == video_id:
+                return int(np.ravel(chosen)[0]) + 1
+    raise AssertionError("the video did not come")
+
+
+@pytest.mark.parametrize("mode", ["training", "skip", "centre", "random"])
+def test_one_bad_image_of_a_long_video_is_found(tmp_path, write_store, mode):
+    """Of the very images that the clip was made of."""
+    store = write_store(tmp_path, lengths={"clap/c1": 30, "clap/c2": 31, "clap/c3": 32})
+    given = {"store": store, "table": store.index(), "classes": ("clap",), "clip": CLIP}
+    source = ClipSource(**given, on_missing="skip" if mode == "skip" else "error")
+
+    def data(facts=False):
+        if mode in ("training", "skip"):
+            return training_clips(source, batch_size=3, seed=5, epochs=1, facts=facts)
+        return evaluation_clips(source, batch_size=3, sampling_mode=mode)
+
+    for kind, image in (("frames", "frame"), ("pairs", "flow_y")):
+        path = store.path(image, "clap/c2", drawn(data(facts=True), "clap/c2", kind))
+        whole = path.read_bytes()
+        truncate(path)
+        if mode == "skip":
+            before = source.guard.report()
+            assert len(list(data())) == 1
+            ((name, clips, reason),) = source.guard.report()
+            assert (name, clips) == ("clap/c2", 1 + sum(row[1] for row in before))
+            assert reason.startswith(str(path)) or before
+        else:
+            with pytest.raises(OSError, match=f"^{path} must"), source.guard.explained():
+                list(data())
+        path.write_bytes(whole)
+
+
+def test_another_video_takes_the_place(tmp_path, write_store):
+    """Never the same one again: of two videos, the other."""
+    store = write_store(tmp_path, lengths={"clap/c1": 6, BROKEN: 7})
+    for number in range(1, 8):
+        remove(store.path("frame", BROKEN, number))
+    source = ClipSource(
+        store=store, table=store.index(), classes=("clap",), clip=CLIP, on_missing="skip"
+    )
+    data = training_clips(source, batch_size=2, seed=0, epochs=30, facts=True)
+    for *_, facts in data.as_numpy_iterator():
+        assert facts["video_id"].tolist() == [b"clap/c1"] * 2
+    assert source.guard.report()[0][:2] == (BROKEN, 30)
 
 
 def test_other_examples_are_those_of_the_run_without_the_fault(tmp_path, write_store):

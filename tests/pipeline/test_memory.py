@@ -1,4 +1,6 @@
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ def batches(data):
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("modalities", [("rgb",), ("flow",), ("rgb", "flow")])
 def test_clips_are_those_of_the_files(store, classes, tmp_path, monkeypatch, packed, modalities):
-    monkeypatch.setattr(memory, "CHUNK", 7)
+    monkeypatch.setattr(memory, "SAMPLE", 7)
     clip = dataclasses.replace(CLIP, modalities=modalities, frames_per_segment=2)
     if packed:
         pack(store, tmp_path)
@@ -53,6 +55,29 @@ def test_files_are_read_once(tmp_path, write_store):
     tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
 
 
+def test_a_missing_file_is_named_at_once(tmp_path, write_store):
+    store = write_store(tmp_path, lengths={"clap/c1": 6})
+    path = store.path("flow_y", "clap/c1", 3)
+    path.unlink()
+    given = {"store": store, "table": store.index(), "classes": ("clap",), "clip": CLIP}
+    for policy in ("error", "skip"):
+        with pytest.raises(OSError, match=f"^{path}; No such file .*`vidrec audit --repair`"):
+            ClipSource(**given, in_memory=True, on_missing=policy)
+
+
+def test_memory_is_freed_with_the_source(store, classes):
+    gc.collect()
+    gc.disable()  # so that only counted references hold anything
+    try:
+        source = source_of(store, classes, in_memory=True)
+        images = weakref.ref(source._images)
+        assert images() is not None
+        del source
+        assert images() is None
+    finally:
+        gc.enable()
+
+
 def test_a_damaged_image_in_memory_is_named(tmp_path, write_store):
     store = write_store(tmp_path, lengths={"clap/c1": 6})
     path = store.path("flow_x", "clap/c1", 2)
@@ -66,6 +91,6 @@ def test_a_damaged_image_in_memory_is_named(tmp_path, write_store):
 
 def test_what_does_not_fit_is_refused(store, classes, monkeypatch):
     monkeypatch.setattr(memory, "SHARE", 1e-9)
-    message = r"must fit into 0.0 GiB.*Received: 60 of about \d\.\d KiB.*`vidrec pack`"
+    message = r"must fit into 0.0 GiB.*Received: 60 frames and flow pairs of .* KiB.*`vidrec pack`"
     with pytest.raises(ValueError, match=message):
         source_of(store, classes, CLIP.only("flow"), in_memory=True)

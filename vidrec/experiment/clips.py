@@ -13,7 +13,7 @@ from vidrec.pipeline.source import ClipSource
 from vidrec.store import Store
 
 
-def clip_source(experiment, videos, classes, clip):
+def clip_source(experiment, videos, classes, clip, *, cached=True):
     """The videos as a source of clips for one stream.
 
     Places in a video are drawn for the clip of all streams of the experiment, so that streams
@@ -24,6 +24,7 @@ def clip_source(experiment, videos, classes, clip):
         videos: DataFrame, rows of the index.
         classes: sequence of str.
         clip: ClipSpec of the stream.
+        cached: bool, whether `data.cache` counts.
 
     Raises:
         ValueError: if flow was extracted otherwise than the experiment says, or as `ClipSource`; if
@@ -32,7 +33,7 @@ def clip_source(experiment, videos, classes, clip):
     if "flow" in clip.modalities:
         _check_flow(experiment, videos)
     return ClipSource(
-        store=_store(experiment.data),
+        store=_store(experiment.data, cached),
         table=videos,
         classes=classes,
         clip=clip,
@@ -40,16 +41,16 @@ def clip_source(experiment, videos, classes, clip):
         sampling=Sampling(**experiment.sampling.model_dump()),
         timing=experiment.clip_spec(),
         on_missing=experiment.data.on_missing,
-        in_memory=experiment.data.cache == "memory",
+        in_memory=cached and experiment.data.cache == "memory",
         fast_dct=experiment.data.fast_dct,
     )
 
 
-def _store(data):
+def _store(data, cached):
     """The store that images are read from, a pack of it in the folder of the cache if there is one,
     which is made here if it is not there."""
     store = Store(data.root, data.layout)
-    if data.cache in (None, "memory"):
+    if not cached or data.cache in (None, "memory"):
         return store
     if data.layout == PACKED:
         raise ValueError(

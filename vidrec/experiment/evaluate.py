@@ -107,6 +107,7 @@ def _score_draws(experiment, stream, trained, split, classes, folder):
             "short_side": settings.short_side,
             "resize": settings.resize,
             "short_video": source.short_video,
+            "fast_dct": source.fast_dct,
             **hashes,
         }
         path = folder / f"{stream}_draw{draw}.npz"

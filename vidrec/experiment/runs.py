@@ -197,7 +197,8 @@ def _missing(data):
 
 def _decides(experiment, stream):
     """What of a configuration decides a stream's weights."""
-    places = {"root", "videos", "lists", "layout"}  # begin() compares the videos themselves
+    # begin() compares the videos themselves.
+    places = {"root", "videos", "lists", "layout", "cache", "on_missing"}
     others = {"fusion": True, "evaluation": True, "streams": True, "data": places}
     content = experiment.model_dump(exclude=others)
     streams = experiment.streams

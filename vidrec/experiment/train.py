@@ -62,11 +62,12 @@ def train(experiment, stream, out, *, config_path="", resume=False):
     clip = experiment.clip_spec(config.STREAMS[stream])
     source = clips.clip_source(experiment, split.train, classes, clip)
     watched = "test" if split.validation is None else "validation"  # without one, as the papers do
-    held_out = clips.clip_source(experiment, split.sides[watched], classes, clip)
+    each_epoch = experiment.evaluation.each_epoch
+    held_out = clips.clip_source(experiment, split.sides[watched], classes, clip, cached=each_epoch)
     sizes = f"{len(source)} training and {len(held_out)} {watched} videos"
     print(f"{stream}: {sizes}, {len(classes)} classes", flush=True)
     validation = None
-    if experiment.evaluation.each_epoch:  # one draw: the paper's, noisy and cheap (3.4.2)
+    if each_epoch:  # one draw: the paper's, noisy and cheap (3.4.2)
         validation = clips.evaluation_batches(experiment, held_out)
 
     keras.utils.set_random_seed(experiment.seed)
@@ -87,6 +88,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
                 "data": describe(experiment, split) | {"parent": parent},
             },
         )
+        skipped = callbacks.Skipped(source.guard.report, run / "skipped.csv")
         saved = checkpoints.last_checkpoint(run / "checkpoints")
         for number, stage in enumerate(plan.stages):
             if saved and number < saved[1]["stage"]:
@@ -108,7 +110,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
                     seed=experiment.seed,
                     resume=here,
                     validation=validation,
-                    skipped=source.guard.report,
+                    skipped=skipped,
                 )
     plots.plot_curves(callbacks.read_log(run / "log.csv"), run / "curves.png", f"{stream} stream")
     partial = run / f"partial.{WEIGHTS}"

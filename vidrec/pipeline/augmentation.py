@@ -15,6 +15,8 @@ from vidrec.pipeline.decoding import Encoded
 CROPS = ("square", "corners", "centre")
 SCOPES = ("video", "segment")
 FLOW_FLIPS = ("negate", "image_only")
+U, V = (255, 0), (0, 255)  # masks of a pair of codes
+DRAWS = 9  # of a clip: three of the crop, two flips, brightness, contrast, saturation, hue
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,8 +111,8 @@ def augment(clip, spec, options, seed):
         whole = clip.decode() if isinstance(clip, Encoded) else clip
         clip = {name: crops.resize(images, options.resize) for name, images in whole.items()}
     if options.scope == "video":
-        return _augment_alike(clip, spec.size, options, tf.random.stateless_uniform([9], seed))
-    draws = tf.random.stateless_uniform([spec.segments, 9], seed)
+        return _augment_alike(clip, spec.size, options, tf.random.stateless_uniform([DRAWS], seed))
+    draws = tf.random.stateless_uniform([spec.segments, DRAWS], seed)
     m = spec.frames_per_segment
     parts = [
         _augment_alike(_part(clip, k * m, (k + 1) * m), spec.size, options, draws[k])
@@ -159,7 +161,7 @@ def flip_left_right(clip, *, negate=True):
     def mirror(images):  # by copies of pixels, twice as fast as tf.reverse
         return tf.gather(images, tf.range(tf.shape(images)[2] - 1, -1, -1), axis=2)
 
-    return _flip(clip, mirror, 0x00FF if negate else 0)
+    return _flip(clip, mirror, U if negate else None)
 
 
 def flip_up_down(clip, *, negate=True):
@@ -168,7 +170,7 @@ def flip_up_down(clip, *, negate=True):
     def turn(images):  # by copies of rows
         return tf.gather(images, tf.range(tf.shape(images)[1] - 1, -1, -1), axis=1)
 
-    return _flip(clip, turn, 0xFF00 if negate else 0)
+    return _flip(clip, turn, V if negate else None)
 
 
 def adjust_brightness(images, change):
@@ -184,12 +186,13 @@ def adjust_contrast(images, factor):
 
 
 def _flip(clip, mirror, mask):
-    """`mask`: of the 16 bits of u (low) and v (high), those to invert, which makes 255 - code."""
+    """`mask`: the bits of u and v to invert, which makes 255 - code; or None."""
     flipped = {name: mirror(images) for name, images in clip.items()}
-    if mask and "flow" in flipped:
+    if mask is not None and "flow" in flipped:
         flow = flipped["flow"]
         pairs = tf.bitcast(tf.reshape(flow, [-1, 2]), tf.uint16)
-        turned = tf.bitcast(tf.bitwise.bitwise_xor(pairs, tf.constant(mask, tf.uint16)), tf.uint8)
+        mask = tf.bitcast(tf.constant(mask, tf.uint8), tf.uint16)
+        turned = tf.bitcast(tf.bitwise.bitwise_xor(pairs, mask), tf.uint8)
         flipped["flow"] = tf.reshape(turned, tf.shape(flow))
     return flipped
 

@@ -7,7 +7,7 @@ have seen.
 
 import tensorflow as tf
 
-from vidrec.pipeline import augmentation, crops
+from vidrec.pipeline import augmentation, crops, finishing
 from vidrec.pipeline.order import Order, check_shard
 
 
@@ -22,6 +22,7 @@ def training_clips(
     shuffle_order="shuffle_first",
     shard=(0, 1),
     options=None,
+    finished=True,
     facts=False,
 ):
     """Training data: the batches of a run from a step on to its end, one after the other.
@@ -35,6 +36,8 @@ def training_clips(
         shuffle_order, shard: see `vidrec.pipeline.order.Order`. A worker gets its part of every
             batch, B / workers examples.
         options: Augmentation, or None for its defaults.
+        finished: bool; False leaves scaling, flips and colour to `finishing.finish`, and gives what
+            that takes in place of clips.
         facts: bool, whether the facts of the clips come along.
 
     Returns:
@@ -42,7 +45,7 @@ def training_clips(
         `facts`, a third: what `ClipSource.read` says of the clips.
 
     Raises:
-        ValueError: as `Order`.
+        ValueError: as `Order`; if clips are to be finished later that cannot be.
     """
     order = Order(
         videos=len(source),
@@ -54,20 +57,29 @@ def training_clips(
     )
     options = augmentation.Augmentation() if options is None else options
     base, tensors = tf.constant([seed, 1], tf.int32), source.tensors()
+    change = augmentation.augment
+    if not finished:
+        finishing.check_options(options)
+        change = finishing.hand_over
 
     def clip_of(number):
-        return order.video(number), tf.random.fold_in(base, number)
+        keys = tf.random.split(tf.random.fold_in(base, number), 2)
+        return order.video(number), keys[0], keys[1]
 
-    def example(video, key):
-        draw, change = tf.unstack(tf.random.split(key, 2))
+    def example(video, draw, seed):
         clip, told = source.read(tensors, video, draw)
-        clip = augmentation.augment(clip, source.clip, options, change)
+        clip = change(clip, source.clip, options, seed)
         label = tensors["label"][video]
         return (clip, label, told) if facts else (clip, label)
 
     watched = source.guard.watch(example, clip_of, skip=source.on_missing == "skip")
     data = order.numbers(first_epoch, first_step).map(watched, tf.data.AUTOTUNE)
-    return _batched(data, source.clip, order.own_batch_size, shard, drop_remainder=True)
+    if finished:
+        data = data.map(_with_shapes(source.clip))
+        data = data.batch(order.own_batch_size, drop_remainder=True)
+    else:  # crops differ in size
+        data = data.padded_batch(order.own_batch_size, drop_remainder=True)
+    return _fetched_ahead(data, shard)
 
 
 def evaluation_clips(
@@ -106,25 +118,29 @@ def evaluation_clips(
     base, tensors = tf.constant([seed, 2], tf.int32), source.tensors()
 
     def clip_of(number):
-        return number, tf.random.fold_in(base, number)
+        key = tf.random.fold_in(base, number)
+        return number, key if sampling_mode == "random" else None, key
 
-    def example(video, key):
-        clip, facts = source.read(tensors, video, key if sampling_mode == "random" else None)
+    def example(video, draw, _):
+        clip, facts = source.read(tensors, video, draw)
         view = crops.centre_crop(clip.decode(), source.clip.size, short_side=short_side, to=to)
         return view, tensors["label"][video], facts
 
     numbers = tf.data.Dataset.range(shard[0], len(source), shard[1])
     data = numbers.map(source.guard.watch(example, clip_of), tf.data.AUTOTUNE)
-    return _batched(data, source.clip, batch_size, shard, drop_remainder=False)
+    return _fetched_ahead(data.map(_with_shapes(source.clip)).batch(batch_size), shard)
 
 
-def _batched(data, clip, batch_size, shard, *, drop_remainder):
+def _with_shapes(clip):
     shapes = {name: clip.shape(name) for name in clip.modalities}
 
     def with_shapes(images, *rest):
         return {name: tf.ensure_shape(images[name], shapes[name]) for name in shapes}, *rest
 
-    data = data.map(with_shapes).batch(batch_size, drop_remainder=drop_remainder)
+    return with_shapes
+
+
+def _fetched_ahead(data, shard):
     policies, options = tf.data.experimental.AutoShardPolicy, tf.data.Options()
     by_hand = shard[1] > 1
     options.experimental_distribute.auto_shard_policy = policies.OFF if by_hand else policies.DATA

@@ -83,6 +83,19 @@ class Encoded:
                 clip["flow"] = tf.concat([self._flow(p, box, size) for p in parts], 0)
         return clip
 
+    def decode_planes(self, box, *, shape=None):
+        """As `decode`, but flow stays as it was stored, uint8 (T, 2L, H, W)."""
+        clip = dataclasses.replace(self, flow=None)
+        clip = {} if self.rgb is None else clip.decode(box, shape=shape)
+        if self.flow is not None:
+            height, _ = shape = self.height_width() if shape is None else shape
+            with tf.control_dependencies([height]):
+                images = [
+                    self._decode(data, 1, box) for data in tf.unstack(tf.reshape(self.flow, [-1]))
+                ]
+            clip["flow"] = tf.reshape(tf.stack(images), [*self.flow.shape, box[2], box[3]])
+        return clip
+
     def _colour(self, frames, box, shape, size):
         """uint8 (T, H, W, 3) of T JPGs."""
         if box is None:

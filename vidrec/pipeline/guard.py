@@ -20,7 +20,7 @@ class Guard:
 
     Args:
         video_ids: sequence of str, by video number.
-        explain: function of (video number, key) to a message, str: what is wrong with the images
+        explain: function of (video number, draw) to a message, str: what is wrong with the images
             of that clip; None if it finds nothing wrong.
     """
 
@@ -33,22 +33,25 @@ class Guard:
         """Makes a function for `Dataset.map` that notes each example until it is done.
 
         Args:
-            example: function of (video number, key) to tensors.
-            clip_of: function of an example's number, int64 scalar, to (video number, key int32
-                (2,)), without state.
-            skip: bool, where a video cannot be read, take another. It is drawn from the key alone,
+            example: function of (video number, draw, seed) to tensors.
+            clip_of: function of an example's number, int64 scalar, to (video number, draw, seed),
+                without state: keys, integer (2,), of the choice of its images and of all else. A
+                draw may be None.
+            skip: bool, where a video cannot be read, take another. It is drawn from the seed alone,
                 so that a resumed run takes the same. This costs a nested Dataset for each clip.
 
         Returns:
             Function of an example's number to what `example` gives.
         """
-        table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, -1)
+        table = tf.lookup.experimental.MutableHashTable(
+            tf.int64, tf.int64, -1, experimental_is_anonymous=True
+        )
         self._begun.append((table, clip_of))
 
         def watched(number):
             with tf.control_dependencies([table.insert(number, number)]):
-                video, key = clip_of(tf.identity(number))
-            found = (self._first_whole if skip else _only)(example, video, key)
+                clip = clip_of(tf.identity(number))
+            found = self._first_whole(example, *clip) if skip else example(*clip)
             with tf.control_dependencies(tf.nest.flatten(found)):
                 done = table.remove(number[None])
             with tf.control_dependencies([done]):
@@ -76,15 +79,15 @@ class Guard:
         with self._lock:
             return [(name, *found) for name, found in sorted(self._skipped.items())]
 
-    def _first_whole(self, example, video, key):
+    def _first_whole(self, example, video, draw, seed):
         """The clip of a video, or of the first of some others that can be read."""
-        aside = tf.random.fold_in(key, 1)
-        count, limit = [CANDIDATES - 1], len(self._video_ids)
-        others = tf.random.stateless_uniform(count, aside, 0, limit, tf.int32)
-        videos = tf.concat([tf.cast(video, tf.int32)[None], others], 0)
+        video, there = tf.cast(video, tf.int32), len(self._video_ids)
+        aside = tf.random.fold_in(seed, 1)
+        steps = tf.random.stateless_uniform([CANDIDATES - 1], aside, 1, max(2, there), tf.int32)
+        videos = tf.concat([[video], (video + steps) % there], 0)  # it is not among the others
 
         def attempt(place, candidate):
-            return place, example(candidate, key)
+            return place, example(candidate, draw, seed)
 
         tries = tf.data.Dataset.from_tensor_slices(videos).enumerate().map(attempt)
         last = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), videos[0])).map(attempt)
@@ -92,36 +95,38 @@ class Guard:
         place, found = tries.take(1).get_single_element()
         told = tf.cond(
             place > 0,
-            lambda: tf.numpy_function(self._skip, [videos[:place], key], tf.int32),
+            lambda: tf.numpy_function(self._skip, [videos[:place], draw], tf.int32),
             lambda: 0,
         )
         with tf.control_dependencies([told]):
             return tf.nest.map_structure(tf.identity, found)
 
-    def _skip(self, videos, key):
+    def _skip(self, videos, draw):
         for video in videos:
-            name, reason = self._video_ids[video], self._explain(int(video), key)
+            name, reason = self._video_ids[video], self._explain(int(video), draw)
             with self._lock:
                 new = name not in self._skipped
                 found = self._skipped.setdefault(name, [0, reason or "it could be read later"])
                 found[0] += 1
             if new:
-                print(f"skipped: {found[1]}", file=sys.stderr, flush=True)
+                print(f"skipped {name}: {found[1]}", file=sys.stderr, flush=True)
         return np.int32(0)
 
     def _to_blame(self):
         """The message of an example that was begun and is not done, or None."""
         for table, clip_of in self._begun:
             for number in np.sort(table.export()[0]):
-                video, key = clip_of(tf.constant(number))
-                message = self._explain(int(video), key)
+                video, draw, _ = clip_of(tf.constant(number))
+                message = self._explain(int(video), draw)
                 if message is not None:
                     return message
         return None
 
 
-def _only(example, video, key):
-    return example(video, key)
+def plain(error):
+    """The message of a tf.errors.OpError without the names of the ops that it went through."""
+    first = error.message.split("\n")[0]
+    return re.sub(r"\{\{.*?\}\} ?|Error in user-defined .* iterator: \S+: | \[Op:.*", "", first)
 
 
 def fault(images, video, places):
@@ -141,12 +146,13 @@ def fault(images, video, places):
         try:
             found = getattr(images, kind)(video, tf.constant([[index]], tf.int32))
         except tf.errors.OpError as error:
-            why = re.sub(r"^\{\{.*?\}\} | \[Op:.*", "", error.message)  # names of TensorFlow's ops
+            why = plain(error)
             if not any(name in why for name in names):
                 why = f"{' and '.join(names)} cannot be read: {why}"
             return f"{why}. {images.REPAIR}"
         for name, jpg in zip(names, tf.reshape(found, [-1]), strict=True):
             try:
+                tf.io.extract_jpeg_shape(jpg)  # which a PNG does not pass
                 height, width, _ = tf.io.decode_jpeg(jpg).shape
             except tf.errors.OpError:
                 return f"{name} must be a whole JPG, and is not. {images.REPAIR}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+import weakref
 
 import numpy as np
 import tensorflow as tf
@@ -44,6 +45,7 @@ class ClipSource:
         ValueError: naming the videos whose label is not in `classes`, whose flow does not count
             n_frames - 1, which are too short, or whose images a pack lacks; if there is none,
             `timing` does not fit `clip`, or the images do not fit into memory.
+        OSError: naming an image that is not there to be held in memory.
     """
 
     store: object
@@ -89,7 +91,9 @@ class ClipSource:
                 stacklevel=3,
             )
         object.__setattr__(self, "_images", self._open())
-        object.__setattr__(self, "guard", Guard(list(table.video_id), self._explain))
+        explain = weakref.WeakMethod(self._explain)  # no cycle: the images may be in memory
+        guard = Guard(list(table.video_id), lambda *clip: explain()(*clip))
+        object.__setattr__(self, "guard", guard)
 
     def __len__(self):
         return len(self.table)
@@ -103,19 +107,19 @@ class ClipSource:
             "n_frames": tf.constant(np.asarray(self.table.n_frames), tf.int32),
         }
 
-    def read(self, tensors, video, key):
+    def read(self, tensors, video, draw):
         """Chooses the images of a clip, then reads those.
 
         Args:
             tensors: what `tensors` returned.
             video: integer scalar, the video's number.
-            key: int32 (2,), of the draws, or None for a test, without draws.
+            draw: integer (2,), the key of the draws, or None for a test, without draws.
 
         Returns:
             (decoding.Encoded, facts): its video_id, string, and which images it is of, counted from
             0: frames, int32 (T,), and, if it has flow, pairs, int32 (T, L).
         """
-        chosen, rgb, flow = self._choose(tensors["n_frames"][video], key), None, None
+        chosen, rgb, flow = self._choose(tensors["n_frames"][video], draw), None, None
         if "rgb" in self.clip.modalities:
             runs = tf.reshape(chosen["frames"], [-1, self.sampling.run(self.clip)])
             rgb = self._images.frames(video, runs)
@@ -124,23 +128,18 @@ class ClipSource:
         name = tensors["video_id"][video]
         return Encoded(rgb, flow, name, fast_dct=self.fast_dct), {"video_id": name, **chosen}
 
-    def _choose(self, n_frames, key):
-        draw = None
-        if key is not None:
-
-            def draw(count):
-                return tf.random.stateless_uniform([count], key)
-
-        chosen = {"frames": self.sampling.frames(n_frames, self.timing, draw)}
+    def _choose(self, n_frames, draw):
+        uniform = None if draw is None else lambda n: tf.random.stateless_uniform([n], draw)
+        chosen = {"frames": self.sampling.frames(n_frames, self.timing, uniform)}
         if "flow" in self.clip.modalities:
             pairs = sampling.flow_windows(chosen["frames"], self.clip, n_frames)
             shape = [self.clip.frames, self.clip.flow_length]
             chosen["pairs"] = tf.ensure_shape(pairs, shape)
         return chosen
 
-    def _explain(self, video, key):
+    def _explain(self, video, draw):
         """What is wrong with the images of a clip, str, or None."""
-        chosen = self._choose(int(self.table.n_frames.iloc[video]), key)
+        chosen = self._choose(int(self.table.n_frames.iloc[video]), draw)
         indices = {"rgb": chosen["frames"], "flow": chosen.get("pairs")}
         places = [
             (KINDS[modality], int(index))

@@ -151,17 +151,21 @@ class Skipped(keras.callbacks.Callback):
 
     Args:
         report: function without arguments to a list of (video_id, clips, reason).
-        path: Path of the file; it is written when there is something to tell.
+        path: Path of the file; it is written when there is something to tell. One that is there,
+            of a run that is resumed, is added to.
     """
 
     def __init__(self, report, path):
         super().__init__()
         self.report, self.path = report, path
+        self.before = pd.read_csv(path) if path.exists() else None
 
     def on_epoch_end(self, epoch, logs=None):
         rows = self.report()
         if rows:
             table = pd.DataFrame(rows, columns=["video_id", "clips", "reason"])
+            table = pd.concat([self.before, table]).groupby("video_id", as_index=False)
+            table = table.agg({"clips": "sum", "reason": "last"})
             write_atomic(self.path, table.to_csv(index=False).encode())
             print(
                 f"  {table.clips.sum()} clips of {len(table)} videos could not be read, and others "

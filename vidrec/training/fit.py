@@ -51,7 +51,7 @@ def train_stage(
         seed: int.
         resume: (path, state) of a checkpoint of this stage, or None to begin it.
         validation: Dataset or None; evaluated after each epoch.
-        skipped: None, or the `report` of `callbacks.Skipped`.
+        skipped: callbacks.Skipped or None.
 
     Raises:
         keras' or TensorFlow's error if the loss becomes NaN; the last finite checkpoint stays.
@@ -94,6 +94,6 @@ def train_stage(
                 run_folder / "checkpoints", number, plan.checkpoint_every, plan.epochs
             ),
             callbacks.EpochLine(plan.name, plan.epochs),
-            *([callbacks.Skipped(skipped, run_folder / "skipped.csv")] if skipped else []),
+            *([skipped] if skipped else []),
         ],
     )
