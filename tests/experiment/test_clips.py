@@ -1,6 +1,6 @@
 """What an experiment says about reading its images: bad ones, a cache, the fast DCT."""
 
-import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,42 +8,35 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from tests.experiment.conftest import CONFIG
+from tests.experiment.conftest import experiment
 from vidrec import cli, config
 from vidrec.experiment import clips
 from vidrec.experiment.splits import split_videos
 from vidrec.layouts import PACKED
 from vidrec.packs import Manifest
+from vidrec.store import Store
 
 
-@pytest.fixture(scope="module")
-def content(tmp_path_factory):
-    """The content of an experiment whose frames and flow are there. Read it only."""
-    root = tmp_path_factory.mktemp("clips")
-    content = json.loads(json.dumps(CONFIG))
-    content["data"] |= {"videos": str(root / "videos"), "root": str(root / "store")}
-    content["data"]["flow"] = {"engine": "dis"}
-    (root / "clips.yaml").write_text(yaml.safe_dump(content))
-    from vidrec.datasets import synthetic
-
-    synthetic.write_videos(root / "videos", synthetic.SyntheticSpec(**content["data"]["synthetic"]))
-    assert cli.main(["extract-flow", "--config", str(root / "clips.yaml")]) == 0
-    return content
+@pytest.fixture
+def content(root):
+    """What the file of an experiment says whose frames and flow are there. Read those only."""
+    return experiment(root).model_dump(mode="json")
 
 
 def source_of(content, modality="flow", **data):
-    experiment = config.Experiment(**content | {"data": content["data"] | data})
-    split, classes = split_videos(experiment)
-    return clips.clip_source(experiment, split.test, classes, experiment.clip_spec(modality))
+    plan = config.Experiment(**content | {"data": content["data"] | data})
+    split, classes = split_videos(plan)
+    return clips.clip_source(plan, split.test, classes, plan.clip_spec(modality))
 
 
 def batches(content, **data):
-    experiment = config.Experiment(**content)
-    return list(clips.evaluation_batches(experiment, source_of(content, **data)))
+    plan = config.Experiment(**content)
+    return list(clips.evaluation_batches(plan, source_of(content, **data)))
 
 
 def test_a_cache_gives_the_same_clips(content, tmp_path):
     expected = batches(content)
+    assert [source_of(content, cache=c).in_memory for c in (None, "memory")] == [False, True]
     for cache in ("memory", str(tmp_path / "local"), str(tmp_path / "local")):
         found = batches(content, cache=cache)
         tf.nest.map_structure(np.testing.assert_array_equal, found, expected)
@@ -71,35 +64,28 @@ def test_the_fast_dct_is_nearly_the_exact_one(content):
 
 
 def test_a_bad_image_in_training_is_named_or_skipped(content, tmp_path, capsys):
-    """The whole way: split, decoding, `fit`, exit code."""
-    content = json.loads(json.dumps(content))
-    content["streams"] = {"spatial": content["streams"]["spatial"]}
-    content["streams"]["spatial"]["stages"] = content["streams"]["spatial"]["stages"][:1]
-    experiment = config.Experiment(**content)
-    split, _ = split_videos(experiment)
-    store = clips.clip_source(
-        experiment, split.train, sorted(set(split.train.label)), experiment.clip_spec("rgb")
-    ).store
+    """The whole way: split, decoding, `fit`, exit code; and the run that stopped can go on."""
+    shutil.copytree(content["data"]["root"], tmp_path / "store")
+    content["data"]["root"] = str(tmp_path / "store")
+    spatial = content["streams"]["spatial"]
+    content["streams"] = {"spatial": spatial | {"stages": spatial["stages"][:1]}}
+    content["evaluation"]["each_epoch"] = False
+    split, _ = split_videos(config.Experiment(**content))
     broken = split.train.video_id.iloc[2]
-    paths = [store.path("frame", broken, i) for i in range(1, 7)]
-    kept = [path.read_bytes() for path in paths]
-    try:
-        for path in paths:
-            path.write_bytes(path.read_bytes()[:200])
-        codes = []
-        for policy in ("error", "skip"):
-            content["data"]["on_missing"] = policy
-            (tmp_path / f"{policy}.yaml").write_text(yaml.safe_dump(content))
-            train = ["train", str(tmp_path / f"{policy}.yaml"), "--stream", "spatial"]
-            codes.append(cli.main([*train, "--out", str(tmp_path / policy)]))
-            told = capsys.readouterr()
-            assert f"{paths[0].parent}/img_0000" in told.err
-            assert ("Traceback" in told.err) is False
-        assert codes == [2, 0]
-        table = pd.read_csv(tmp_path / "skip/tiny/spatial/skipped.csv")
-        assert table.video_id.tolist() == [broken]
-        assert table.clips[0] >= 1
-        assert "1 videos could not be read, and others took their place" in told.out
-    finally:
-        for path, data in zip(paths, kept, strict=True):
-            path.write_bytes(data)
+    paths = [Store(tmp_path / "store").path("frame", broken, i) for i in range(1, 7)]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:200])
+    codes = []
+    for policy, more in (("error", []), ("skip", ["--resume"])):
+        content["data"]["on_missing"] = policy
+        (tmp_path / "one.yaml").write_text(yaml.safe_dump(content))
+        train = ["train", str(tmp_path / "one.yaml"), "--stream", "spatial", *more]
+        codes.append(cli.main([*train, "--out", str(tmp_path)]))
+        told = capsys.readouterr()
+        assert f"{paths[0].parent}/img_0000" in told.err
+        assert "Traceback" not in told.err
+    assert codes == [2, 0]
+    table = pd.read_csv(tmp_path / "tiny/spatial/skipped.csv")
+    assert table.video_id.tolist() == [broken]
+    assert table.clips[0] >= 1
+    assert "1 videos could not be read, and others took their place" in told.out

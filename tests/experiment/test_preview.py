@@ -217,7 +217,8 @@ def test_flow_of_relative_codes_is_not_in_px(root, tmp_path, saved_figures):
     assert_colours([image for _, image in pictures(saved_figures[0])], flow, largest)
 
 
-def test_nothing_is_copied_for_it(root, tmp_path):
+def test_nothing_is_copied_for_it(root, tmp_path, monkeypatch):
+    monkeypatch.delattr("vidrec.pipeline.source.MemoryImages")
     for cache in (str(tmp_path / "pack"), "memory"):
         plan = experiment(root, data={"cache": cache})
         preview(plan, tmp_path / "p.png", clips=1, stream="spatial", test=True)

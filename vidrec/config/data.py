@@ -53,7 +53,8 @@ class Data(Section):
     on_missing: what training does where an image cannot be read: stop and name it, or take another
         video and count ("skip"). A test always stops.
     cache: "memory" holds the JPGs in memory; a folder gets a pack of the store, which is read from
-        then on: for a root on a network drive, a folder on a local disk. null reads the root.
+        then on: for a root on a network drive, a folder on a local disk. Both need every file of
+        it. null reads the root.
     fast_dct: see `vidrec.pipeline.decoding.Encoded`.
     """
 

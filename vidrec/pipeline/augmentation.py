@@ -94,6 +94,12 @@ class Augmentation:
         options = {"scales": self.scales, "offsets": self.offsets}
         return crops.corner_crop(height, width, size, uniform[:2], **options)
 
+    def largest(self, height, width):
+        """The longest side that a box of such images may have: int32 scalar, px."""
+        share = self.crop_range[1] if self.crop == "square" else 1.0
+        side = tf.round(share * tf.cast(tf.minimum(height, width), tf.float32))
+        return tf.maximum(tf.cast(side, tf.int32), 1)
+
 
 def augment(clip, spec, options, seed):
     """Crops, flips and brightens a clip, and brings it to the network's size.

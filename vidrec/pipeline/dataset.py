@@ -34,7 +34,8 @@ def training_clips(
         epochs: int, the last epoch plus one.
         first_epoch, first_step: int, the step of an epoch at which a resumed run goes on.
         shuffle_order, shard: see `vidrec.pipeline.order.Order`. A worker gets its part of every
-            batch, B / workers examples.
+            batch, B / workers examples; hand that over by `distribute_datasets_from_function`,
+            since `experimental_distribute_dataset` would part it once more.
         options: Augmentation, or None for its defaults.
         finished: bool; False leaves scaling, flips and colour to `finishing.finish`, and gives what
             that takes in place of clips.

@@ -1,4 +1,4 @@
-"""Which video each example of a training run is of: a function of (seed, number) and nothing else.
+"""Which video each example of a training run is of: a function of its number and of the run alone.
 
 The examples of a run are numbered through: example c is in batch c // B. So a run that resumes at
 a step starts to count there, and each of several workers counts its own part of every batch.
