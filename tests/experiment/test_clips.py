@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from tests.experiment.conftest import experiment
+from tests.experiment.conftest import CONFIG, experiment
 from vidrec import cli, config
 from vidrec.experiment import clips
 from vidrec.experiment.splits import split_videos
@@ -89,3 +89,21 @@ def test_a_bad_image_in_training_is_named_or_skipped(content, tmp_path, capsys):
     assert table.video_id.tolist() == [broken]
     assert table.clips[0] >= 1
     assert "1 videos could not be read, and others took their place" in told.out
+
+
+def test_clips_that_the_device_finishes_train_the_same(content, tmp_path):
+    """The logs of two stages; the codes differ by one here and there."""
+    spatial = CONFIG["streams"]["spatial"]
+    content["streams"] = {"spatial": spatial}
+    logs = []
+    for finish in ("pipeline", "device"):
+        content["data"]["finish"] = finish
+        path, out = tmp_path / f"{finish}.yaml", tmp_path / finish
+        path.write_text(yaml.safe_dump(content))
+        train = ["train", str(path), "--stream", "spatial", "--out", str(out)]
+        assert cli.main(train) == 0
+        logs.append(pd.read_csv(out / "tiny/spatial/log.csv"))
+    assert logs[0].stage.tolist() == logs[1].stage.tolist() == ["head", "all", "all"]
+    for name in ("loss", "val_loss"):
+        np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=0.02)
+    assert (logs[0].loss != logs[1].loss).any()

@@ -56,6 +56,8 @@ class Data(Section):
         then on: for a root on a network drive, a folder on a local disk. Both need every file of
         it. null reads the root.
     fast_dct: see `vidrec.pipeline.decoding.Encoded`.
+    finish: where crops are scaled, flipped and coloured in training: in the input pipeline, or on
+        the "device" that trains, where a GPU would wait for few cores (`pipeline.finishing`).
     """
 
     dataset: Literal[
@@ -73,6 +75,7 @@ class Data(Section):
     on_missing: Literal["error", "skip"] = "error"
     cache: str | None = None
     fast_dct: bool = False
+    finish: Literal["pipeline", "device"] = "pipeline"
     allow_missing: bool = False
 
     @pydantic.model_validator(mode="after")

@@ -1,12 +1,13 @@
 """An experiment's clips: batches for training, and for evaluation by its protocol."""
 
 import dataclasses
+import functools
 import json
 
 from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.pack import pack
 from vidrec.layouts import PACKED
-from vidrec.pipeline import dataset
+from vidrec.pipeline import dataset, finishing
 from vidrec.pipeline.augmentation import Augmentation
 from vidrec.pipeline.policies import Sampling
 from vidrec.pipeline.source import ClipSource
@@ -96,8 +97,20 @@ def training_batches(experiment, source, stage, *, number, first_epoch, facts=Fa
         first_epoch=first_epoch,
         shuffle_order=experiment.shuffle_order,
         options=Augmentation(**experiment.augment.model_dump()),
+        finished=experiment.data.finish == "pipeline",
         facts=facts,
     )
+
+
+def finisher(experiment, clip):
+    """What makes clips of the training batches: None if the pipeline has done it, or a function.
+
+    `clip`: ClipSpec of the stream.
+    """
+    if experiment.data.finish == "pipeline":
+        return None
+    options = Augmentation(**experiment.augment.model_dump())
+    return functools.partial(finishing.finish, size=clip.size, options=options)
 
 
 def evaluation_batches(experiment, source, *, draw=0):

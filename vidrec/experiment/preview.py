@@ -46,7 +46,7 @@ def preview(experiment, path, *, clips=4, stream=None, epoch=0, test=False):
 
     Args:
         experiment: config.Experiment, its frames and flow extracted. `data.cache` does not count:
-            nothing is copied or held in memory for a few clips.
+            nothing is copied or held in memory for a few clips; nor does `data.finish`.
         path: the PNG to write; it appears whole or not at all.
         clips: int, 1 to 32, and at most the clips of an epoch or the videos of the test.
         stream: "spatial", "temporal", or None for all that are trained here, or are tested.
@@ -67,7 +67,7 @@ def preview(experiment, path, *, clips=4, stream=None, epoch=0, test=False):
         else:
             last = experiment.streams[name].stages[0].epochs - 1
             _check("epoch", epoch, 0, last, f", those of the {name} stream's first stage")
-    data = experiment.data.model_copy(update={"cache": None})
+    data = experiment.data.model_copy(update={"cache": None, "finish": "pipeline"})
     experiment = experiment.model_copy(update={"data": data})
     split, classes = split_videos(experiment)
     examples, notes = [], []

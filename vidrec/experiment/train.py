@@ -22,6 +22,7 @@ from vidrec.files import flush
 from vidrec.models.transfer import transfer_weights
 from vidrec.pipeline.order import steps_per_epoch
 from vidrec.training import callbacks, checkpoints, schedules
+from vidrec.training.finishing import with_finishing
 from vidrec.training.fit import StagePlan, train_stage
 from vidrec.training.stages import set_trainable
 from vidrec.training.strategy import check_batch_size, choose_strategy
@@ -88,6 +89,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
                 "data": describe(experiment, split) | {"parent": parent},
             },
         )
+        finish = clips.finisher(experiment, clip)
         skipped = callbacks.Skipped(source.guard.report, run / "skipped.csv")
         saved = checkpoints.last_checkpoint(run / "checkpoints")
         for number, stage in enumerate(plan.stages):
@@ -95,7 +97,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
                 continue
             here = saved if saved and number == saved[1]["stage"] else None
             if here and here[1]["epochs_done"] >= stage.epochs:
-                checkpoints.restore_checkpoint(here[0], model)
+                checkpoints.restore_checkpoint(here[0], with_finishing(model, finish))
                 continue
             with source.guard.explained(), held_out.guard.explained():
                 train_stage(
@@ -111,6 +113,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
                     resume=here,
                     validation=validation,
                     skipped=skipped,
+                    finish=finish,
                 )
     plots.plot_curves(callbacks.read_log(run / "log.csv"), run / "curves.png", f"{stream} stream")
     partial = run / f"partial.{WEIGHTS}"

@@ -126,15 +126,18 @@ class Validation(keras.callbacks.Callback):
 
     On one device: under MirroredStrategy, Keras gives a replica an empty batch when the last one
     has too few examples, and weighs uneven batches wrongly.
+
+    Args:
+        dataset: Dataset of (clips, labels, ...).
+        network: keras.Model from those clips to logits.
     """
 
-    def __init__(self, dataset):
+    def __init__(self, dataset, network):
         super().__init__()
         self.dataset = dataset
-
-    def on_train_begin(self, logs=None):
-        model = self.model
-        self.forward = tf.function(lambda clip: model(clip, training=False), reduce_retracing=True)
+        self.forward = tf.function(
+            lambda clip: network(clip, training=False), reduce_retracing=True
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         losses, hits = [], []

@@ -7,6 +7,7 @@ import keras
 
 from vidrec.training import callbacks, stages, strategy
 from vidrec.training.checkpoints import restore_checkpoint
+from vidrec.training.finishing import with_finishing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ def train_stage(
     resume=None,
     validation=None,
     skipped=None,
+    finish=None,
 ):
     """Trains one stage and leaves its last checkpoint in `run_folder/checkpoints`.
 
@@ -52,12 +54,15 @@ def train_stage(
         resume: (path, state) of a checkpoint of this stage, or None to begin it.
         validation: Dataset or None; evaluated after each epoch.
         skipped: callbacks.Skipped or None.
+        finish: what makes clips of the batches of `clips_from`, see `finishing.with_finishing`, or
+            None if they are clips.
 
     Raises:
         keras' or TensorFlow's error if the loss becomes NaN; the last finite checkpoint stays.
     """
     stages.set_trainable(model, plan.layers, backbone=plan.backbone, freeze_bn=plan.freeze_bn)
     strategy.synchronise_batch_norm(model)
+    clips_to_logits, model = model, with_finishing(model, finish)
     model.compile(
         optimizer=plan.optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -87,7 +92,11 @@ def train_stage(
             keras.callbacks.TerminateOnNaN(raise_error=True),
             keras.callbacks.LearningRateScheduler(plan.rate_of),
             callbacks.DropoutSeed(seed, number),
-            *([callbacks.Validation(validation)] if validation is not None else []),
+            *(
+                [callbacks.Validation(validation, clips_to_logits)]
+                if validation is not None
+                else []
+            ),
             callbacks.CsvLog(log_path, plan.name),
             *stop,
             callbacks.Checkpoint(
