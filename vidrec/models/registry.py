@@ -1,8 +1,8 @@
 """The models by name. Each is a module with `build(num_classes, clip, *, weights, ...)`."""
 
-from vidrec.models import multiseg_xception
+from vidrec.models import deep_fusion_tpn, multiseg_xception
 
-MODELS = {"multiseg_xception": multiseg_xception}
+MODELS = {"multiseg_xception": multiseg_xception, "deep_fusion_tpn": deep_fusion_tpn}
 
 
 def get(name):

@@ -1,6 +1,7 @@
 """Segments folded into the batch and out of it again, for any number of segments at run time.
 
-Axis letters: B batch, K segments, H W pixels, C channels, N classes.
+Where a clip has one segment, its T frames take the place of the segments. Axis letters: B batch,
+K segments, H W pixels, C channels, N classes.
 """
 
 import keras
@@ -20,10 +21,11 @@ class FoldSegments(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="vidrec")
 class UnfoldSegments(keras.layers.Layer):
-    """Scores (B * K, N) back to (B, K, N), with K read from the clip (B, K, ...) they came from."""
+    """What a network made of folded segments, scores (B * K, N) or maps (B * K, H, W, C), back to
+    (B, K, ...), with K read from the clip (B, K, ...) they came from."""
 
-    def call(self, scores, clip):
-        return ops.reshape(scores, (-1, ops.shape(clip)[1], scores.shape[-1]))
+    def call(self, features, clip):
+        return ops.reshape(features, (-1, ops.shape(clip)[1], *features.shape[1:]))
 
-    def compute_output_shape(self, scores_shape, clip_shape):
-        return (clip_shape[0], clip_shape[1], scores_shape[-1])
+    def compute_output_shape(self, features_shape, clip_shape):
+        return (clip_shape[0], clip_shape[1], *features_shape[1:])

@@ -1,0 +1,163 @@
+"""The deep fusion network saved, exported, in mixed precision and on two devices."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import PROJECT
+from tests.models.small_deep_fusion import CLASSES, build, logits, random_clips
+from vidrec.export.savedmodel import export_savedmodel, parity
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(3)
+    return build(fusion_init="identity_gaussian")  # the initialiser is registered as well
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return random_clips()
+
+
+def test_saved_and_loaded_in_safe_mode_in_a_new_process(model, clips, tmp_path):
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "clips.npz", **clips)
+    code = (
+        "import keras, numpy as np\n"
+        "import vidrec.models.deep_fusion_tpn\n"
+        f"model = keras.saving.load_model(r'{tmp_path}/model.keras', safe_mode=True)\n"
+        f"clips = dict(np.load(r'{tmp_path}/clips.npz'))\n"
+        f"np.save(r'{tmp_path}/logits.npy', model(clips, training=False))\n"
+        "cell = model.get_layer('bi_ln_lstm').backward_layer.cell\n"
+        "print(type(cell).__module__, list(cell.norms))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    assert done.stdout == "vidrec.models.layers.ln_lstm ['input', 'forget', 'output']\n"
+    np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), logits(model, clips))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tpn_mode": "global", "merge_mode": "sum", "time_aggregation": "last"},
+        {"normalize_candidate": True, "normalize_cell": True, "epsilon": 0.01},
+        {"layer_norm": False, "factorize_3dcnn": False, "flow_scale": 0.5},
+    ],
+)
+def test_options_are_saved(options, clips, tmp_path):
+    network = build(**options)
+    network.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(logits(loaded, clips), logits(network, clips))
+
+
+def test_weights_go_from_network_to_network(model, clips, tmp_path):
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = build()
+    assert np.abs(logits(other, clips) - logits(model, clips)).max() > 1e-3
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(logits(other, clips), logits(model, clips))
+
+
+def test_exported(model, clips, tmp_path):
+    classes = [f"class {n}" for n in range(CLASSES)]
+    export_savedmodel(model, tmp_path / "served", classes=classes, facts={})
+    assert parity(model, tmp_path / "served", clips) < 1e-5
+    loaded = tf.saved_model.load(str(tmp_path / "served"))
+    served = loaded.signatures["serving_default"](
+        **{name: tf.constant(clip[:1]) for name, clip in clips.items()}
+    )
+    np.testing.assert_allclose(tf.reduce_sum(served["probabilities"]), 1, atol=1e-6)
+    other = {**clips, "flow": 255 - clips["flow"]}
+    assert np.abs(logits(model, other) - logits(model, clips)).max() > 1e-3
+
+
+@pytest.fixture
+def policy(request):
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize(
+    ("policy", "compiled"),
+    [
+        ("mixed_bfloat16", False),
+        # TensorFlow pools 3D maps of float16 on a GPU, or compiled, but not by itself on a CPU
+        pytest.param("mixed_float16", True, marks=pytest.mark.slow),
+    ],
+    indirect=["policy"],
+)
+def test_mixed_precision(model, clips, policy, compiled):
+    mixed = build()
+    mixed.set_weights(model.get_weights())
+    assert mixed.get_layer("fusion_conv3d").compute_dtype == policy.removeprefix("mixed_")
+    norms = mixed.get_layer("bi_ln_lstm").forward_layer.cell.norms
+    assert {norm.compute_dtype for norm in norms.values()} == {"float32"}
+
+    @tf.function(jit_compile=compiled)
+    def step(clips):
+        with tf.GradientTape() as tape:
+            out = mixed(clips, training=False)
+            loss = tf.reduce_sum(out**2)
+        return out, tape.gradient(loss, [weight.value for weight in mixed.trainable_weights])
+
+    out, gradients = step({name: tf.constant(clip) for name, clip in clips.items()})
+    assert out.dtype == tf.float32
+    np.testing.assert_allclose(out, logits(model, clips), atol=0.02)
+    assert all(np.isfinite(g).all() and np.abs(g).max() > 0 for g in gradients)
+
+
+STEP = """
+import sys
+import keras, numpy as np, tensorflow as tf
+sys.path.insert(0, {project!r})
+from tests.models.small_deep_fusion import build, random_clips
+from vidrec.clip import ClipSpec
+from vidrec.training.strategy import choose_strategy
+
+CLIP = ClipSpec(segments=1, frames_per_segment=16, size=32, flow_length=2, flow_position="centre")
+devices = int(sys.argv[1])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
+)
+strategy = choose_strategy()
+with strategy.scope():
+    keras.utils.set_random_seed(1)
+    model = build(CLIP, tpn_dropout=0.0, lstm_dropout=0.0)
+    before = model.get_weights()
+    model.compile(
+        keras.optimizers.SGD(0.01),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    data = tf.data.Dataset.from_tensor_slices((random_clips(4, CLIP), [0, 3, 1, 4])).batch(4)
+    model.fit(data, epochs=1, shuffle=False, verbose=0)
+np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync,
+         **{{str(i): new - old for i, (new, old) in enumerate(zip(model.get_weights(), before))}})
+"""
+
+
+@pytest.mark.slow
+def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
+    moves = []
+    for devices in (1, 2):
+        path = tmp_path / f"{devices}.npz"
+        code = STEP.format(project=str(PROJECT))
+        subprocess.run(
+            [sys.executable, "-c", code, str(devices), str(path)], check=True, cwd=PROJECT
+        )
+        with np.load(path) as file:
+            assert file["replicas"] == devices
+            moves.append([file[name] for name in file if name != "replicas"])
+    for one, two in zip(*moves, strict=True):
+        assert np.abs(one).max() > 0
+        np.testing.assert_allclose(two, one, atol=1e-3 * np.abs(one).max())
