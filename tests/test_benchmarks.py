@@ -39,7 +39,7 @@ def test_pack():
 def test_pipeline():
     out = run("pipeline.py", "--clips", "4", "--rounds", "1", "--only", "xception")
     number, share = r" +[\d.,]+", r" +[\d.,]+ +[\d.]+ +\d+%"
-    kinds = f"(?:{number}){{3}}(?:{share}){{3}}(?:{number}){{2}}"
+    kinds = f"(?:{number}){{3}}(?:{share}){{4}}(?:{number}){{2}}"
     row = rf"^ *multiseg_xception (\w+) +(\d+){kinds} .*ms$"
     assert re.findall(row, out, re.M) == [("rgb", "3"), ("flow", "60")], out
     for stage in ("files read", "crop decoded", "as channels", "resized", "batched", "flips"):

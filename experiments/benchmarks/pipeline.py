@@ -7,13 +7,14 @@ Without --data it draws JPGs of UCF101's size, as pack.py does. In one run, for 
     limit    the same images decoded whole from memory, and nothing else
     loose    training clips from loose files: read, decoded, augmented to 224 x 224, batched
     packed   the same from a pack
-    memory   the same with the JPGs in memory
+    loose*   as loose, but scaled, flipped and coloured later, on the device (`data.finish: device`)
+    packed*  that from a pack
     plain    a `keras.utils.PyDataset` that does the same with OpenCV and NumPy, on whole images
 
 "CPU" is milliseconds of processor time a clip, on all cores together; "of limit" compares it with
 that of the limit, and is what other work on the machine disturbs least. "feeds" is the step of 32
-clips that the loose files keep up with: a GPU whose step takes longer never waits. All files are in
-the page cache. The medians of so many rounds are printed; in each, every kind begins anew.
+clips that loose* keeps up with: a GPU whose step takes longer never waits. All files are in the
+page cache. The medians of so many rounds are printed; in each, every kind begins anew.
 
 Then it says where the time of a flow clip goes, step by step, and what memory the process takes
 after so many clips and with so many videos in the table.
@@ -75,6 +76,7 @@ CLIPS = {  # name: (ClipSpec, Sampling, Augmentation)
         {"crop": "corners"},
     ),
 }
+ALIKE = ("loose", "packed", "loose*", "packed*")
 BATCH = 4
 WARM_UP = 1.0  # s, in which tf.data finds its parallelism
 
@@ -98,10 +100,11 @@ def images_of(clip):
     return clip.frames * (("rgb" in clip.modalities) + flow)
 
 
-def pipeline(source, augment):
+def pipeline(source, augment, *, finished=True):
     """Training clips without end, in batches."""
+    options = Augmentation(**augment)
     return dataset.training_clips(
-        source, batch_size=BATCH, seed=1, epochs=10**6, options=Augmentation(**augment)
+        source, batch_size=BATCH, seed=1, epochs=10**6, options=options, finished=finished
     )
 
 
@@ -199,30 +202,31 @@ def compare(store, packed, options):
     """One line a clip."""
     print(
         f"{'':>23} {'JPGs':>5} {'limit':>22}"
-        + "".join(f" {name:>24}" for name in ("loose", "packed", "memory"))
+        + "".join(f" {name:>24}" for name in ALIKE)
         + f" {'plain':>22} {'feeds':>9}\n{'':>29} {'clips/s':>8} {'img/s':>7} {'CPU':>5}"
-        + 3 * f" {'clips/s':>8} {'CPU':>6} {'of limit':>8}"
+        + len(ALIKE) * f" {'clips/s':>8} {'CPU':>6} {'of limit':>8}"
         + f" {'clips/s':>8} {'CPU':>6} {'loose':>6} {'32 clips':>9}"
     )
     for name, (clip, sampling, augment) in CLIPS.items():
         if options.only and options.only not in name:
             continue
-        source = source_of(store, clip, sampling)
+        source, other = source_of(store, clip, sampling), source_of(packed, clip, sampling)
         kinds = {
             "limit": limit(source),
             "loose": pipeline(source, augment),
-            "packed": pipeline(source_of(packed, clip, sampling), augment),
-            "memory": pipeline(source_of(store, clip, sampling, in_memory=True), augment),
+            "packed": pipeline(other, augment),
+            "loose*": pipeline(source, augment, finished=False),
+            "packed*": pipeline(other, augment, finished=False),
             "plain": PlainLoader(source, BATCH),
         }
         found = medians(kinds, options)
         wall, cpu = ({kind: both[i] for kind, both in found.items()} for i in (0, 1))
         line = f"{name:>23} {images_of(clip):>5} {1e3 / wall['limit']:>8.1f}"
         line += f" {1e3 * images_of(clip) / wall['limit']:>7,.0f} {cpu['limit']:>5.1f}"
-        for kind in ("loose", "packed", "memory"):
+        for kind in ALIKE:
             line += f" {1e3 / wall[kind]:>8.1f} {cpu[kind]:>6.1f} {cpu['limit'] / cpu[kind]:>8.0%}"
         line += f" {1e3 / wall['plain']:>8.1f} {cpu['plain']:>6.1f}"
-        line += f" {wall['plain'] / wall['loose']:>5.1f}x {32 * wall['loose']:>6,.0f} ms"
+        line += f" {wall['plain'] / wall['loose']:>5.1f}x {32 * wall['loose*']:>6,.0f} ms"
         print(line, flush=True)
 
 
