@@ -17,11 +17,10 @@ from keras import layers, ops
 from vidrec.clip import ClipSpec
 from vidrec.models.backbones.xception import xception
 from vidrec.models.layers.consensus import merge_segments
-from vidrec.models.layers.fusion import weight_scores
+from vidrec.models.layers.fusion import fuse_streams, log
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
 
 DEFAULT_CLIP = ClipSpec(segments=3, size=224, flow_length=10)
-STREAMS = {"rgb": "spatial", "flow": "temporal"}  # the field's name of each modality's stream
 CONSENSUS_ON = ("scores", "probabilities")
 
 
@@ -130,7 +129,7 @@ def build(
         name=f"{modality}_consensus",
     )
     if consensus_on == "probabilities":
-        logits = _log(logits)
+        logits = log(logits)
     return keras.Model({modality: clips}, logits, name=f"{modality}_stream")
 
 
@@ -148,28 +147,9 @@ def fuse(spatial, temporal, *, weights=(1.0, 1.5), normalize=False, layer="lambd
         keras.Model "two_stream", from {"rgb", "flow"} clips to float32 logits (B, N).
 
     Raises:
-        ValueError: if the streams have different numbers of classes.
+        ValueError: if the streams have different numbers of classes, or do not go together.
     """
-    if spatial.output_shape != temporal.output_shape:
-        raise ValueError(
-            "`spatial` and `temporal` must have the same classes. "
-            f"Received: outputs {spatial.output_shape} and {temporal.output_shape}"
-        )
-    inputs, scores = {}, []
-    total = sum(weights) if normalize else 1.0
-    named = zip(("rgb", "flow"), (spatial, temporal), weights, strict=True)
-    for modality, stream, weight in named:
-        clips = stream.input[modality]
-        inputs[modality] = keras.Input(clips.shape[1:], dtype="uint8", name=modality)
-        score = stream({modality: inputs[modality]})
-        if on == "probabilities":
-            score = layers.Softmax(dtype="float32", name=f"{modality}_softmax")(score)
-        name = f"{STREAMS[modality]}_weight"
-        scores.append(weight_scores(score, weight / total, layer=layer, name=name))
-    logits = layers.Add(dtype="float32", name="fusion_add")(scores)
-    if on == "probabilities":
-        logits = _log(logits)
-    return keras.Model(inputs, logits, name="two_stream")
+    return fuse_streams(spatial, temporal, weights=weights, normalize=normalize, layer=layer, on=on)
 
 
 def segment_net(
@@ -214,7 +194,3 @@ def _share(network, clips, fold):
     if fold:
         return UnfoldSegments(name="unfold")(network(FoldSegments(name="fold")(clips)), clips)
     return [network(segment) for segment in ops.unstack(clips, clips.shape[1], axis=1)]
-
-
-def _log(probabilities):
-    return ops.log(ops.maximum(probabilities, 1e-30))  # a float32 softmax can reach 0

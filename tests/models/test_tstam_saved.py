@@ -1,0 +1,146 @@
+"""T-STAM is saved, loaded, exported and trained; on several devices as well."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import PROJECT
+from tests.models.small_tstam import CLASSES, CLIP, build, liven, logits, random_clips
+from vidrec.clip import ClipSpec
+from vidrec.export.savedmodel import export_savedmodel, parity
+from vidrec.models import tstam
+
+# Their gradient is 0 but for rounding. Batch normalisation takes off what stands before it in the
+# layer, and a softmax what is added to all that it compares.
+SILENT = ("conv1/bias", "conv2/bias", "bn2/beta", "t_conv/bias")
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return random_clips(CLIP, batch=4)
+
+
+@pytest.fixture(scope="module")
+def two_stream(clips):
+    keras.utils.set_random_seed(5)
+    model = tstam.build(CLASSES, CLIP)
+    liven(model, clips)
+    return model
+
+
+LOAD = """
+import sys
+import keras, numpy as np
+from vidrec.models import tstam
+
+model = keras.saving.load_model(sys.argv[1], safe_mode=True)
+with np.load(sys.argv[2]) as clips:
+    np.save(sys.argv[3], model({name: clips[name] for name in model.input}, training=False))
+"""
+
+
+def test_saved_and_loaded_in_safe_mode(two_stream, clips, tmp_path):
+    stream = two_stream.get_layer("rgb_stream")
+    stream.save(tmp_path / "stream.keras")
+    loaded = keras.saving.load_model(tmp_path / "stream.keras", safe_mode=True)
+    np.testing.assert_array_equal(logits(loaded, clips), logits(stream, clips))
+    look, again = (tstam.attention_model(s)({"rgb": clips["rgb"]}) for s in (stream, loaded))
+    np.testing.assert_array_equal(again["spatial_scores"], look["spatial_scores"])
+
+
+@pytest.mark.slow
+def test_saved_and_loaded_in_safe_mode_by_another_process(two_stream, clips, tmp_path):
+    two_stream.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "clips.npz", **clips)
+    names = [tmp_path / name for name in ("model.keras", "clips.npz", "logits.npy")]
+    subprocess.run([sys.executable, "-c", LOAD, *names], check=True, cwd=PROJECT)
+    wanted = logits(two_stream, clips)
+    assert np.ptp(wanted) > 0.1
+    np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), wanted, atol=1e-4)
+
+
+def test_weights_go_through_a_file_whatever_the_frames(two_stream, clips, tmp_path):
+    stream = two_stream.get_layer("flow_stream")
+    stream.save_weights(tmp_path / "stream.weights.h5")
+    tested = build("flow", clip=ClipSpec(segments=25, size=64, flow_length=2))
+    tested.load_weights(tmp_path / "stream.weights.h5")
+    np.testing.assert_array_equal(logits(tested, clips), logits(stream, clips))
+
+
+@pytest.mark.slow
+def test_exported_with_any_number_of_frames(two_stream, clips, tmp_path):
+    classes = [f"class {n}" for n in range(CLASSES)]
+    assert export_savedmodel(two_stream, tmp_path / "model", classes=classes, facts={}) < 1e-4
+    more = {name: clip.repeat(2, axis=1)[:, 1:] for name, clip in clips.items()}
+    for given in (clips, more):
+        assert parity(two_stream, tmp_path / "model", given) < 1e-4
+
+
+@pytest.mark.parametrize("modality", ["rgb", "flow"])
+def test_gradients_reach_every_trainable_tensor(modality, clips):
+    keras.utils.set_random_seed(6)
+    model = build(modality, dropout=0.0)
+    liven(model, clips)
+    with tf.GradientTape() as tape:
+        out = model({modality: clips[modality]}, training=True)
+        loss = keras.losses.sparse_categorical_crossentropy(np.arange(4), out, from_logits=True)
+    gradients = tape.gradient(loss, model.trainable_weights)
+    size = {}
+    for weight, gradient in zip(model.trainable_weights, gradients, strict=True):
+        size[weight.path] = 0 if gradient is None else float(np.abs(gradient).max())
+    before_norm = {
+        path
+        for path in size
+        if path.startswith(("conv", "inception")) and path.endswith("/bias") and "_se_" not in path
+    }
+    silent = before_norm | {path for path in size if path.endswith(SILENT)}
+    assert (len(before_norm), len(silent)) == (69, 69 + 13)
+    assert max(size[path] for path in silent) < 1e-6 * max(size.values())
+    assert min(size[path] for path in size.keys() - silent) > 1e-3
+
+
+STEP = """
+import sys
+import keras, numpy as np, tensorflow as tf
+from tests.models.small_tstam import CLIP, build, random_clips
+from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
+
+devices = int(sys.argv[1])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
+)
+strategy = choose_strategy()
+with strategy.scope():
+    keras.utils.set_random_seed(1)
+    model = build("rgb", num_spatial=2, dropout=0.0)
+    synchronise_batch_norm(model)
+    model.compile(
+        keras.optimizers.SGD(0.01),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    clips = {"rgb": random_clips(CLIP, batch=4)["rgb"]}
+    data = tf.data.Dataset.from_tensor_slices((clips, [0, 1, 2, 3])).batch(4)
+    model.fit(data, verbose=0)
+np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync,
+         **{str(i): w for i, w in enumerate(model.get_weights())})
+"""
+
+
+@pytest.mark.slow
+def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
+    def weights(devices):
+        path = tmp_path / f"{devices}.npz"
+        subprocess.run([sys.executable, "-c", STEP, str(devices), path], check=True, cwd=PROJECT)
+        with np.load(path) as file:
+            assert file["replicas"] == devices
+            return [file[name] for name in file if name != "replicas"]
+
+    one, two = weights(1), weights(2)
+    difference = max(np.abs(a - b).max() for a, b in zip(one, two, strict=True))
+    assert difference < 1e-3
