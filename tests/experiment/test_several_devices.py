@@ -39,11 +39,9 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("finish", ["pipeline", "device"])
-def test_a_stream_trains_and_resumes_on_two_devices(tmp_path, finish):
+def test_a_stream_trains_and_resumes_on_two_devices(tmp_path):
     content = json.loads(json.dumps(CONFIG))
     content["data"] |= {"videos": str(tmp_path / "videos"), "root": str(tmp_path / "store")}
-    content["data"]["finish"] = finish
     content["streams"] = {"spatial": content["streams"]["spatial"]}
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(content))
     spec = synthetic.SyntheticSpec(**content["data"]["synthetic"])
