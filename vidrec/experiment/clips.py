@@ -96,7 +96,7 @@ def training_batches(experiment, source, stage, *, number, first_epoch, facts=Fa
         epochs=stage.epochs,
         first_epoch=first_epoch,
         shuffle_order=experiment.shuffle_order,
-        options=Augmentation(**experiment.augment.model_dump()),
+        options=_augmentation(experiment),
         finished=experiment.data.finish == "pipeline",
         facts=facts,
     )
@@ -109,8 +109,11 @@ def finisher(experiment, clip):
     """
     if experiment.data.finish == "pipeline":
         return None
-    options = Augmentation(**experiment.augment.model_dump())
-    return functools.partial(finishing.finish, size=clip.size, options=options)
+    return functools.partial(finishing.finish, size=clip.size, options=_augmentation(experiment))
+
+
+def _augmentation(experiment):
+    return Augmentation(**experiment.augment.model_dump())
 
 
 def evaluation_batches(experiment, source, *, draw=0):

@@ -83,17 +83,14 @@ class Encoded:
                 clip["flow"] = tf.concat([self._flow(p, box, size) for p in parts], 0)
         return clip
 
-    def decode_planes(self, box, *, shape=None):
+    def decode_planes(self, box, *, shape):
         """As `decode`, but flow stays as it was stored, uint8 (T, 2L, H, W)."""
         clip = dataclasses.replace(self, flow=None)
         clip = {} if self.rgb is None else clip.decode(box, shape=shape)
         if self.flow is not None:
-            height, _ = shape = self.height_width() if shape is None else shape
-            with tf.control_dependencies([height]):
-                images = [
-                    self._decode(data, 1, box) for data in tf.unstack(tf.reshape(self.flow, [-1]))
-                ]
-            clip["flow"] = tf.reshape(tf.stack(images), [*self.flow.shape, box[2], box[3]])
+            with tf.control_dependencies([shape[0]]):
+                images = self._gray(tf.unstack(tf.reshape(self.flow, [-1])), box)
+            clip["flow"] = tf.reshape(images, [*self.flow.shape, box[2], box[3]])
         return clip
 
     def _colour(self, frames, box, shape, size):
@@ -115,11 +112,15 @@ class Encoded:
 
     def _flow(self, stacks, box, size):
         """uint8 (T, H, W, 2L) of T lists of 2L JPGs."""
-        images = tf.stack([self._decode(data, 1, box) for stack in stacks for data in stack])
+        images = self._gray([data for stack in stacks for data in stack], box)
         if size is None:
             return as_channels(images, len(stacks))
         pixels = crops.resize(as_channels(images, 1), [size, size])  # many channels: the fastest
         return _apart(tf.reshape(pixels, [size * size, len(stacks), -1]), size)
+
+    def _gray(self, jpgs, box):
+        """uint8 (R, H, W, 1) of R JPGs."""
+        return tf.stack([self._decode(data, 1, box) for data in jpgs])
 
     def _decode(self, data, channels, box):
         """The bytes of a JPG, string scalar, to uint8 (H, W, channels)."""

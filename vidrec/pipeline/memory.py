@@ -30,14 +30,15 @@ class MemoryImages:
         self.REPAIR, self.names = images.REPAIR, images.names
         counts = {"frames": np.asarray(table.n_frames), "flow": np.asarray(table.n_flow)}
         kinds = [KINDS[modality] for modality in modalities]
-        places = {kind: _places(counts[kind]) for kind in kinds}
+        firsts = {kind: np.cumsum(counts[kind]) - counts[kind] for kind in kinds}
+        places = {kind: _places(counts[kind], firsts[kind]) for kind in kinds}
         try:
             self._check_size(images, places)
             self._images = {kind: _read(images, kind, places[kind]) for kind in kinds}
         except tf.errors.OpError as error:
             raise OSError(f"{plain(error)}. {self.REPAIR}") from error
         with tf.device("CPU"):
-            self._firsts = {k: tf.constant(np.cumsum(counts[k]) - counts[k]) for k in kinds}
+            self._firsts = {kind: tf.constant(firsts[kind]) for kind in kinds}
 
     def frames(self, video, indices):
         """JPGs, string (T,): frames `indices`, int32 (K, M), T = K * M, of video number `video`."""
@@ -68,10 +69,10 @@ class MemoryImages:
             )
 
 
-def _places(counts):
+def _places(counts, firsts):
     """Video number and index, int, of each image."""
     videos = np.repeat(np.arange(len(counts)), counts)
-    indices = np.arange(len(videos)) - np.repeat(np.cumsum(counts) - counts, counts)
+    indices = np.arange(len(videos)) - np.repeat(firsts, counts)
     return videos, indices.astype(np.int32)
 
 

@@ -4,10 +4,12 @@ Weights are those of keras.applications, whose layer names these are. They were 
 images; here they take RGB, with the first kernel's input channels turned round.
 """
 
-from pathlib import Path
+import functools
 
 import keras
 from keras import layers
+
+from vidrec.models.backbones.pretrained import with_weights
 
 FILTERS = (64, 128, 256, 512, 512)  # of the five blocks
 RGB_MEANS = (123.68, 116.779, 103.939)  # of ImageNet; subtracted from 0..255, nothing is divided
@@ -59,7 +61,8 @@ def vgg16(size, channels, *, convolutions=(2, 2, 3, 3, 3), weights=None, width=1
             )(x)
     model = keras.Model(images, x, name=name)
     if weights is not None:
-        _copy(_pretrained(weights), model)
+        build = functools.partial(keras.applications.VGG16, include_top=False)
+        _copy(with_weights(build, weights, WEIGHTS_URL), model)
     return model
 
 
@@ -73,22 +76,3 @@ def _copy(source, model):
                     continue
                 kernel = kernel[:, :, ::-1]
             layer.set_weights([kernel, bias])
-
-
-def _pretrained(weights):
-    if weights != "imagenet" and not Path(weights).is_file():
-        raise FileNotFoundError(
-            "`weights` must be None, 'imagenet' or the path of a weight file that is there. "
-            f"Received: weights={str(weights)!r}"
-        )
-    try:
-        return keras.applications.VGG16(weights=str(weights), include_top=False)
-    except Exception as error:
-        if weights != "imagenet":
-            raise
-        raise RuntimeError(
-            "weights='imagenet' could not be downloaded by keras.applications "
-            f"({type(error).__name__}: {error}). On a machine without internet access, fetch "
-            f"{WEIGHTS_URL} elsewhere and pass its path as `weights`; or train from random "
-            "weights with weights=None."
-        ) from error

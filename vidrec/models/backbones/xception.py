@@ -1,10 +1,11 @@
 """Xception (Chollet, CVPR 2017) from keras.applications, for any number of input channels."""
 
+import functools
 import warnings
-from pathlib import Path
 
 import keras
 
+from vidrec.models.backbones.pretrained import with_weights
 from vidrec.models.transfer import transfer_weights
 
 MIN_SIZE = 71  # px; keras.applications refuses less
@@ -41,35 +42,17 @@ def xception(size, channels, *, weights=None, bn_momentum=0.99, name="xception")
         model = xception(size, channels, bn_momentum=bn_momentum, name=name)
         transfer_weights(rgb, model)
         return model
-    if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise FileNotFoundError(
-            "`weights` must be None, 'imagenet' or the path of a weight file that is there. "
-            f"Received: weights={str(weights)!r}"
-        )
-    model = _keras_xception(size, channels, weights, name)
+    build = functools.partial(
+        keras.applications.Xception,
+        include_top=False,
+        input_shape=(size, size, channels),
+        name=name,
+    )
+    with warnings.catch_warnings():
+        # Flow stacks have 2L channels on purpose.
+        warnings.filterwarnings("ignore", message=".*usually expects 1 or 3")
+        model = with_weights(build, weights, WEIGHTS_URL)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = bn_momentum
     return model
-
-
-def _keras_xception(size, channels, weights, name):
-    with warnings.catch_warnings():
-        # Flow stacks have 2L channels on purpose.
-        warnings.filterwarnings("ignore", message=".*usually expects 1 or 3")
-        try:
-            return keras.applications.Xception(
-                weights=None if weights is None else str(weights),
-                include_top=False,
-                input_shape=(size, size, channels),
-                name=name,
-            )
-        except Exception as error:
-            if weights != "imagenet":
-                raise
-            raise RuntimeError(
-                "weights='imagenet' could not be downloaded by keras.applications "
-                f"({type(error).__name__}: {error}). On a machine without internet access, fetch "
-                f"{WEIGHTS_URL} elsewhere and pass its path as `weights`; or train from random "
-                "weights with weights=None."
-            ) from error
