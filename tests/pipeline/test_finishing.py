@@ -54,7 +54,7 @@ def test_the_clips_are_those_of_the_pipeline(textured, change, modalities):
     handed = training_clips(source, options=options, finished=False, **RUN)
     sizes = set()
     for (clips, labels), (batch, others) in zip(wanted, handed, strict=True):
-        sizes |= {tuple(box[2:]) for box in batch["box"].numpy().tolist()}
+        sizes |= {tuple(sides) for sides in batch["sides"].numpy().tolist()}
         np.testing.assert_array_equal(labels, others)
         found = finish(batch)
         assert found.keys() == clips.keys() == set(modalities)

@@ -22,7 +22,7 @@ def drawn_batch():
     rng = np.random.default_rng(3)
     return {
         "rgb": rng.integers(0, 256, (4, 1, 9, 10, 3), np.uint8),
-        "box": np.zeros((4, 4), np.int32),
+        "sides": np.zeros((4, 2), np.int32),
         "draws": rng.random((4, 6), np.float32),
     }
 

@@ -36,21 +36,24 @@ def hand_over(clip, spec, options, seed):
         seed: int32 (2,), the only source of randomness.
 
     Returns:
-        dict of "rgb" uint8 (T, h, w, 3) and/or "flow" uint8 (T, 2L, h, w), a square that holds the
-        crop and is the same for all images of one size, so that batches need no filling; "box",
-        int32 (4,), the crop within it; "draws", float32, in [0, 1).
+        dict of "rgb" uint8 (T, h, w, 3) and/or "flow" uint8 (T, 2L, h, w), the crop, filled up with
+        zeros at the bottom and right to the square that holds every crop of images of that size, so
+        that the training step sees one size; "sides", int32 (2,), height and width of the crop;
+        "draws", float32, in [0, 1).
     """
     draws, shape = tf.random.stateless_uniform([DRAWS], seed), clip.height_width()
     box = options.box(*shape, spec.size, draws[:3])
-    side = options.largest(*shape)
-    corner = tf.minimum(box[:2], tf.stack(shape) - side)
-    images = clip.decode_planes(tf.stack([*tf.unstack(corner), side, side]), shape=shape)
-    within = tf.concat([box[:2] - corner, box[2:]], axis=0)
-    return {**images, "box": within, "draws": draws[3:]}
+    fill = [[0, 0], *([0, side] for side in tf.unstack(options.largest(*shape) - box[2:]))]
+    clip = clip.decode_planes(box, shape=shape)
+    if "rgb" in clip:
+        clip["rgb"] = tf.pad(clip["rgb"], [*fill, [0, 0]])
+    if "flow" in clip:
+        clip["flow"] = tf.pad(clip["flow"], [[0, 0], *fill])
+    return {**clip, "sides": box[2:], "draws": draws[3:]}
 
 
 def finish(batch, size, options):
-    """Clips from a batch of what `hand_over` gave, each filled up with anything to one size.
+    """Clips from a batch of what `hand_over` gave, its crops filled up with anything to one size.
 
     Args:
         batch: dict of (B, ...); one without "draws" is finished already, and given back.
@@ -67,7 +70,7 @@ def finish(batch, size, options):
     clip = {}
     if "rgb" in batch:
         images = tf.transpose(batch["rgb"], [0, 1, 4, 2, 3])
-        images = _scale(images, batch["box"], size, lr, ud)
+        images = _scale(images, batch["sides"], size, lr, ud)
         images = _round(images)  # each step ends in codes, as in `augment`
         if options.brightness:
             images = _round(images + 255 * options.brightness * _column(2 * brightness - 1))
@@ -77,7 +80,7 @@ def finish(batch, size, options):
             images = _round(mean + factor * (images - mean))
         clip["rgb"] = images
     if "flow" in batch:
-        codes = _round(_scale(batch["flow"], batch["box"], size, lr, ud))
+        codes = _round(_scale(batch["flow"], batch["sides"], size, lr, ud))
         if options.flow_flip == "negate":
             turned = tf.tile(tf.stack([lr, ud], axis=1), [1, codes.shape[-1] // 2])
             codes = tf.where(turned[:, None, None, None], 255 - codes, codes)
@@ -85,21 +88,21 @@ def finish(batch, size, options):
     return {name: tf.cast(images, tf.uint8) for name, images in clip.items()}
 
 
-def _scale(images, box, size, lr, ud):
-    """The boxes (B, 4) of uint8 (B, T, C, H, W) to float32 (B, T, S, S, C)."""
+def _scale(images, sides, size, lr, ud):
+    """The top left (h, w) = `sides`, (B, 2), of uint8 (B, T, C, H, W) to float32 (B, T, S, S, C)."""
     height, width = images.shape[3] or tf.shape(images)[3], images.shape[4] or tf.shape(images)[4]
-    rows = _weights(box[:, 0], box[:, 2], height, size, ud)
-    columns = _weights(box[:, 1], box[:, 3], width, size, lr)
+    rows = _weights(sides[:, 0], height, size, ud)
+    columns = _weights(sides[:, 1], width, size, lr)
     tall = tf.einsum("bsh,btchw->btcsw", rows, tf.cast(images, tf.float32))
     return tf.einsum("bzw,btcsw->btszc", columns, tall)
 
 
-def _weights(first, side, length, size, flip):
-    """Of the bilinear interpolation, with half-pixel centres, from `side` (B,) of `length` pixels,
-    from `first` (B,) on, to S pixels: float32 (B, S, length)."""
-    first, side = (tf.cast(one, tf.float32)[:, None] for one in (first, side))
+def _weights(side, length, size, flip):
+    """Of the bilinear interpolation, with half-pixel centres, from the first `side`, (B,), of
+    `length` pixels to S pixels: float32 (B, S, length)."""
+    side = tf.cast(side, tf.float32)[:, None]
     places = (tf.range(size, dtype=tf.float32) + 0.5) * (side / size) - 0.5
-    places = first + tf.clip_by_value(places, 0.0, side - 1)
+    places = tf.clip_by_value(places, 0.0, side - 1)
     places = tf.where(flip[:, None], places[:, ::-1], places)
     pixels = tf.range(length, dtype=tf.float32)
     return tf.maximum(1 - tf.abs(places[:, :, None] - pixels), 0.0)

@@ -2,7 +2,7 @@
 
 import keras
 
-EXTRA = {"box": ((4,), "int32"), "draws": ((6,), "float32")}  # inputs beside the crops
+EXTRA = {"sides": ((2,), "int32"), "draws": ((6,), "float32")}  # inputs beside the crops
 
 
 class Finish(keras.layers.Layer):
