@@ -89,7 +89,7 @@ def finish(batch, size, options):
 
 
 def _scale(images, sides, size, lr, ud):
-    """The top left (h, w) = `sides`, (B, 2), of uint8 (B, T, C, H, W) to float32 (B, T, S, S, C)."""
+    """The top left `sides`, (B, 2), of uint8 (B, T, C, H, W) to float32 (B, T, S, S, C)."""
     height, width = images.shape[3] or tf.shape(images)[3], images.shape[4] or tf.shape(images)[4]
     rows = _weights(sides[:, 0], height, size, ud)
     columns = _weights(sides[:, 1], width, size, lr)
