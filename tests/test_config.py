@@ -66,6 +66,7 @@ def test_dump_writes_every_default(tmp_path):
         "rate": 0.05,
         "factor": 0.2,
         "every": 10,
+        "at": [],
         "minimum": 1e-4,
     }
 
@@ -73,12 +74,38 @@ def test_dump_writes_every_default(tmp_path):
 def test_clip_spec_takes_the_modalities_of_the_streams(tmp_path):
     one = config.load(write(tmp_path, BASE))
     assert one.clip_spec().modalities == ("rgb",)
-    assert one.clip_spec("flow").shape("flow") == (3, 224, 224, 20)
+    assert one.clip_spec("temporal").shape("flow") == (3, 224, 224, 20)
+    assert one.clip_spec("joint").modalities == ("rgb", "flow")
+    assert changed_clip(one, segments=None).clip_spec(test=True) == one.clip_spec()
+    test = changed_clip(one, segments=25).clip_spec("spatial", test=True)
+    assert test.shape("rgb") == (25, 224, 224, 3)
     content = changed("streams", "temporal", value={"stages": [STAGE]})
     content["clip"] = {"segments": 5, "size": 96, "flow_length": 4}
     two = config.load(write(tmp_path, content))
     assert two.clip_spec().modalities == ("rgb", "flow")
     assert two.clip_spec().shape("flow") == (5, 96, 96, 8)
+
+
+def changed_clip(experiment, **evaluation):
+    return experiment.model_copy(
+        update={"evaluation": experiment.evaluation.model_copy(update=evaluation)}
+    )
+
+
+def test_a_joint_stream_takes_both_modalities_and_fuses_within_itself(tmp_path):
+    content = changed("streams", value={"joint": {"stages": [STAGE]}})
+    content["model"] = {"options": {"fusion_weights": [2, 1]}}
+    experiment = config.load(write(tmp_path, content))
+    assert experiment.clip_spec().modalities == ("rgb", "flow")
+    assert experiment.trained == ["joint"]
+    content["streams"]["spatial"] = {"run": "elsewhere"}
+    with pytest.raises(ValueError, match="or a joint one alone, a network that takes both"):
+        config.load(write(tmp_path, content))
+
+
+def test_streams_that_are_taken_are_not_trained(tmp_path):
+    content = changed("streams", "temporal", value={"run": "elsewhere"})
+    assert config.load(write(tmp_path, content)).trained == ["spatial"]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +119,8 @@ def test_clip_spec_takes_the_modalities_of_the_streams(tmp_path):
 def test_streams_are_fused_on_what_the_consensus_is_on(tmp_path, options, expected):
     experiment = config.load(write(tmp_path, {**BASE, "model": {"options": options}}))
     assert experiment.fused_on == expected
+    content = {**BASE, "model": {"options": options}, "fusion": {"on": "probabilities"}}
+    assert config.load(write(tmp_path, content)).fused_on == "probabilities"
 
 
 @pytest.mark.parametrize(
@@ -149,6 +178,19 @@ def test_all_problems_are_told_at_once(tmp_path):
             ("streams", "spatial"),
             {"stages": [STAGE, {**STAGE, "name": "b"}, STAGE]},
             r"the names of stages must differ, received \['a', 'b', 'a'\]",
+        ),
+        (("evaluation",), {"crops": 3}, "evaluation.crops: Input should be 1, 5 or 10"),
+        *(
+            (
+                ("streams", "spatial"),
+                {"stages": [{**STAGE, "schedule": {"rate": 0.1, **schedule}}]},
+                r"`at`, epochs in rising order as in \[30, 60\], goes with `milestones`",
+            )
+            for schedule in (
+                {"kind": "milestones"},
+                {"kind": "milestones", "at": [60, 30]},
+                {"kind": "constant", "at": [30]},
+            )
         ),
         (
             ("streams", "temporal"),

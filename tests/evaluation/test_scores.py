@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vidrec.evaluation.scores import Scores, load_scores, predict_scores, save_scores
+from vidrec.evaluation.scores import (
+    Scores,
+    inference,
+    load_scores,
+    predict_scores,
+    save_scores,
+)
 
 V, N = 7, 4
 
@@ -166,6 +172,19 @@ def test_predict_keeps_order_labels_and_weights(model):
     assert scores.video_id.tolist() == given["video_id"]
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_views_are_averaged(model):
+    rng = np.random.default_rng(7)
+    shapes = {"rgb": (4, 5, 2, 3), "flow": (4, 5, 2, 2)}  # B = 4, five views
+    inputs = {name: rng.normal(size=s).astype(np.float32) for name, s in shapes.items()}
+    each = [np.array(model({name: x[:, i] for name, x in inputs.items()})) for i in range(5)]
+    found = inference(model, views_on="scores")(inputs)
+    np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-4, atol=1e-6)
+    found = inference(model, views_on="probabilities")(inputs)
+    expected = np.mean([keras.ops.softmax(logits) for logits in each], axis=0)
+    np.testing.assert_allclose(np.exp(found), expected, rtol=1e-5)
+    assert np.abs(expected - keras.ops.softmax(np.mean(each, axis=0))).max() > 1e-3
 
 
 def test_predict_takes_the_videos_that_it_was_promised_in_their_order(model):

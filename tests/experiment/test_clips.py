@@ -23,10 +23,10 @@ def content(root):
     return experiment(root).model_dump(mode="json")
 
 
-def source_of(content, modality="flow", **data):
+def source_of(content, stream="temporal", **data):
     plan = config.Experiment(**content | {"data": content["data"] | data})
     split, classes = split_videos(plan)
-    return clips.clip_source(plan, split.test, classes, plan.clip_spec(modality))
+    return clips.clip_source(plan, split.test, classes, plan.clip_spec(stream))
 
 
 def batches(content, **data):

@@ -22,8 +22,8 @@ from vidrec.store import Store
 def examples(plan, stream, *, epoch=0, test=False):
     """(images, label, facts) of each clip in the batches that training or evaluation reads."""
     split, classes = split_videos(plan)
-    modality = config.STREAMS[stream]
-    side, clip = split.test if test else split.train, plan.clip_spec(modality)
+    (modality,) = config.STREAMS[stream]
+    side, clip = split.test if test else split.train, plan.clip_spec(stream)
     source = module.clip_source(plan, side, classes, clip)
     options = {"number": 0, "first_epoch": epoch, "facts": True}
     batches = (
@@ -158,6 +158,27 @@ def test_a_stream_from_another_run_is_tested_but_not_trained(root, tmp_path, sav
     assert [len(pictures(figure)) for figure in saved_figures] == [3, 3]
     with pytest.raises(ValueError, match=r"that tiny trains: \['spatial'\]. Rec.*'temporal'"):
         preview(plan, tmp_path / "q.png", stream="temporal")
+
+
+def test_a_joint_stream_has_a_row_for_each_modality(root, tmp_path, saved_figures):
+    plan = experiment(root, streams={"joint": {"stages": [STAGE]}}, clip={"segments": 2})
+    preview(plan, tmp_path / "p.png", clips=2)
+    assert_nothing_overlaps(saved_figures[0])
+    lines = [text for text in texts(saved_figures[0]) if text.startswith("joint stream")]
+    assert lines == ["joint stream, RGB", "joint stream, flow"] * 2
+    kinds = [caption.split()[0] for caption, _ in pictures(saved_figures[0])]
+    assert kinds == ["frame", "frame", "pairs", "pairs"] * 2
+    two = experiment(root, clip={"segments": 2})  # the same clips, a stream for each modality
+    for stream, rows in (("spatial", (0, 2)), ("temporal", (1, 3))):
+        clips = itertools.islice(examples(two, stream), 2)
+        for row, (images, _, told) in zip(rows, clips, strict=True):
+            shown = pictures(saved_figures[0])[2 * row : 2 * row + 2]
+            if stream == "temporal":
+                assert shown[0][0] == f"pairs {told['pairs'][0, 0] + 1}-{told['pairs'][0, -1] + 1}"
+                continue
+            for (caption, image), frame, number in zip(shown, images, told["frames"], strict=True):
+                assert caption == f"frame {number + 1}"
+                np.testing.assert_array_equal(image, frame)
 
 
 def test_of_many_time_steps_eight_are_shown(root, tmp_path, saved_figures):

@@ -2,11 +2,13 @@
 
 import json
 
+import keras
 import pandas as pd
 import pytest
 import yaml
 
 from vidrec import config
+from vidrec.clip import ClipSpec
 from vidrec.datasets.gate import Split
 from vidrec.experiment import runs
 
@@ -99,4 +101,14 @@ def test_an_incomplete_run_is_not_loaded(run):
 def test_unknown_options_of_a_model_are_refused():
     wrong = experiment(model={"options": {"dropuot": 0.5}})
     with pytest.raises(ValueError, match=r"among \['bn_momentum', .*Received: \['dropuot'\]"):
-        runs.build_stream(wrong, "spatial", 2, wrong.clip_spec("rgb"))
+        runs.build_stream(wrong, "spatial", 2, wrong.clip_spec("spatial"))
+
+
+def test_a_model_of_fixed_length_is_not_given_clips_of_another():
+    clips = {length: keras.Input((length, 8, 8, 3), name="rgb") for length in (3, None)}
+    models = {n: keras.Model({"rgb": clip}, clip[:, 0], name="m") for n, clip in clips.items()}
+    clip = ClipSpec(segments=3, modalities=("rgb",))
+    runs.check_length(models[3], clip)
+    runs.check_length(models[None], ClipSpec(segments=25, modalities=("rgb",)))
+    with pytest.raises(ValueError, match=r"m takes clips of 3 frames only.*Received: 25 frames"):
+        runs.check_length(models[3], ClipSpec(segments=25, modalities=("rgb",)))

@@ -21,6 +21,11 @@ GOLDEN = {
         ("rgb", "flow"): (42_141_754, 42_032_698, 472),
     },
     "deep_fusion_tpn": {("rgb", "flow"): (216_005_251, 216_005_251, 98)},
+    "tstam": {
+        ("rgb",): (14_821_079, 14_796_943, 508),
+        ("flow",): (14_843_031, 14_818_895, 508),
+        ("rgb", "flow"): (29_664_110, 29_615_838, 1016),
+    },
 }
 
 
@@ -63,5 +68,5 @@ def test_kinetics_head():
 
 
 def test_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"\['deep_fusion_tpn', 'multiseg_xception'\].*'resnet'"):
+    with pytest.raises(ValueError, match=r"\['deep_fusion_tpn', 'multi.*', 'tstam'\].*'resnet'"):
         registry.get("resnet")

@@ -147,6 +147,23 @@ def test_evaluation_is_in_the_order_of_the_table_with_a_small_last_batch(store, 
     assert batches[0][0]["flow"].shape == (4, 3, 16, 16, 6)
 
 
+@pytest.mark.parametrize("flow_flip", ["negate", "image_only"])
+def test_evaluation_in_several_views(store, classes, flow_flip):
+    source, options = source_of(store, classes), {"batch_size": 4, "to": (20, 30)}
+    (one, _, _), *_ = evaluation_clips(source, **options)
+    (five, _, _), *_ = evaluation_clips(source, **options, views=5)
+    (ten, labels, facts), *_ = evaluation_clips(source, **options, views=10, flow_flip=flow_flip)
+    assert labels.shape == (4,)
+    assert facts["frames"].shape == (4, 3)
+    for name in one:
+        np.testing.assert_array_equal(five[name][:, 4], one[name])
+        np.testing.assert_array_equal(ten[name][:, :5], five[name])
+        mirrored = ten[name][:, 9, ..., ::-1, :].numpy()  # of the centre
+        if name == "flow" and flow_flip == "negate":
+            mirrored[..., ::2] = 255 - mirrored[..., ::2]
+        np.testing.assert_array_equal(mirrored, one[name])
+
+
 def test_random_evaluation_repeats_with_its_seed(store, classes, moments):
     source = source_of(store, classes)
 
@@ -187,6 +204,8 @@ def test_unknown_options_are_refused(store, classes):
         training_clips(source, batch_size=2, seed=0, epochs=1, shuffle_order="paper")
     with pytest.raises(ValueError, match="'centre' or 'random'. Received: sampling_mode='middle'"):
         evaluation_clips(source, batch_size=2, sampling_mode="middle")
+    with pytest.raises(ValueError, match="`views` must be 1, 5 or 10. Received: views=3"):
+        evaluation_clips(source, batch_size=2, views=3)
 
 
 @pytest.mark.parametrize("shuffle_order", SHUFFLE_ORDERS)

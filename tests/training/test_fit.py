@@ -24,7 +24,7 @@ def plan(**changes):
         epochs=EPOCHS,
         optimizer=optimizer,
         rate_of=lambda epoch: step_decay(epoch, rate=0.01, every=2, minimum=1e-6),
-        backbone="tiny",
+        backbones=("tiny",),
     )
     return dataclasses.replace(base, **changes)
 

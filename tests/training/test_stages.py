@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from vidrec.clip import ClipSpec
 from vidrec.models import multiseg_xception
-from vidrec.training.stages import set_trainable
+from vidrec.training.stages import decay_weights, set_trainable
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,23 @@ def test_unknown_layers_are_refused(stream, layers):
 
 
 def test_a_model_without_that_backbone_is_refused(tiny):
-    with pytest.raises(ValueError, match=r"sub-model named '\.\.\._xception'"):
+    with pytest.raises(ValueError, match=r"sub-model whose name ends.*\('_xception',\)"):
         set_trainable(tiny, "all")
-    assert set_trainable(tiny, "head", backbone="tiny") == 15
+    assert set_trainable(tiny, "head", backbones=("tiny",)) == 15
+
+
+def test_weight_decay_is_added_to_the_gradient_of_open_kernels_alone(tiny):
+    set_trainable(tiny, "head", backbones=("tiny",))
+    decay_weights(tiny, 0.01)
+    kernels = [w for w in tiny.trainable_weights if w.name == "kernel"]
+    assert 0 < len(kernels) < sum(w.name == "kernel" for w in tiny.weights)
+    with tf.GradientTape() as tape:
+        penalty = tf.add_n(tiny.losses)
+    found = tape.gradient(penalty, [w.value for w in tiny.trainable_weights])
+    for weight, gradient in zip(tiny.trainable_weights, found, strict=True):
+        if weight.name == "kernel":
+            np.testing.assert_allclose(gradient, 0.01 * np.array(weight), rtol=1e-6)
+        else:
+            assert gradient is None
+    decay_weights(tiny, 0)
+    assert tiny.losses == []

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vidrec.cli.options import (
     DATASETS,
+    STREAMS,
     WORKERS,
     add_experiment,
     add_lists,
@@ -108,7 +109,7 @@ def add(verbs):
     add_experiment(new)
     new.add_argument("--out", help="PNG to write, default <experiment>_preview.png")
     new.add_argument("--clips", type=int, default=4, help="of each stream, default 4")
-    new.add_argument("--stream", choices=["spatial", "temporal"], help="just this one")
+    new.add_argument("--stream", choices=STREAMS, help="just this one")
     new.add_argument(
         "--epoch", type=int, default=0, help="of the first stage, default 0, the first"
     )

@@ -3,6 +3,7 @@
 import sys
 
 DATASETS = "folder, ucf101, hmdb51, ucf11, ucf_sports, kinetics400 or kinetics600"
+STREAMS = ("spatial", "temporal", "joint")
 WORKERS = "processes, default one a core; 0 for none but this one"
 
 

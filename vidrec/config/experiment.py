@@ -8,12 +8,12 @@ import pydantic
 import yaml
 from pydantic import Field
 
-from vidrec.clip import ClipSpec
+from vidrec.clip import MODALITIES, ClipSpec
 from vidrec.config.data import Data
 from vidrec.config.section import Section
 from vidrec.config.training import Augment, Stream
 
-STREAMS = {"spatial": "rgb", "temporal": "flow"}  # stream -> modality
+STREAMS = {"spatial": ("rgb",), "temporal": ("flow",), "joint": MODALITIES}  # what each takes
 
 
 class Clip(Section):
@@ -44,18 +44,25 @@ class Model(Section):
 
 
 class Fusion(Section):
-    """Weights of the streams' scores, and how they are summed; see `multiseg_xception.fuse`."""
+    """Weights of the streams' scores, and how they are summed; see `models.layers.fusion`.
+
+    on: what is summed, "scores" or "probabilities"; null for what the segments' consensus is on.
+    """
 
     spatial: float = Field(1.0, ge=0)
     temporal: float = Field(1.5, ge=0)
+    on: Literal["scores", "probabilities"] | None = None
     normalize: bool = False
     layer: Literal["lambda", "rescaling"] = "lambda"
 
 
 class Evaluation(Section):
-    """Section 3.4.2: three random draws; during training one draw, which the paper calls unstable,
-    after each epoch.
+    """Qiao et al. 2021, section 3.4.2: three random draws; during training one draw, which the
+    paper calls unstable, after each epoch.
 
+    segments: K of the test where it is not that of training, for models that take any (T-STAM: 25).
+    crops: 1, the centre; 5, with the corners; 10, with all of them mirrored. `views_on` is what is
+    averaged over them, "scores" or "probabilities". Validation after an epoch has neither.
     average: "accuracy" reports the mean of the draws' accuracies, as the paper does; "scores"
     averages the draws' scores and reports their accuracy.
     short_side, resize: to what images are scaled before the central crop; see
@@ -64,6 +71,9 @@ class Evaluation(Section):
 
     sampling: Literal["random", "centre"] = "random"
     draws: int = Field(3, ge=1)
+    segments: int | None = Field(None, ge=1)
+    crops: Literal[1, 5, 10] = 1
+    views_on: Literal["scores", "probabilities"] = "scores"
     batch_size: int = Field(16, ge=1)
     short_side: int | None = None
     resize: tuple[int, int] | None = None
@@ -82,15 +92,18 @@ class Experiment(Section):
     data: Data
     augment: Augment = Augment()
     shuffle_order: Literal["shuffle_first", "repeat_first"] = "shuffle_first"
-    streams: dict[Literal["spatial", "temporal"], Stream]
+    streams: dict[Literal["spatial", "temporal", "joint"], Stream]
     fusion: Fusion = Fusion()
     evaluation: Evaluation = Evaluation()
 
     @pydantic.field_validator("streams")
     @classmethod
     def _in_order(cls, streams):
-        if not streams:
-            raise ValueError("an experiment has a spatial stream, a temporal stream, or both")
+        if not streams or ("joint" in streams and len(streams) > 1):
+            raise ValueError(
+                "an experiment has a spatial stream, a temporal stream, or both; or a joint one "
+                "alone, a network that takes both modalities"
+            )
         return {name: streams[name] for name in STREAMS if name in streams}
 
     @pydantic.model_validator(mode="after")
@@ -98,9 +111,12 @@ class Experiment(Section):
         own = {
             "weights": "streams.<name>.init.weights",
             "fusion_weights": "fusion",
+            "fusion_on": "fusion.on",
             "normalize_fusion": "fusion.normalize",
             "fusion_layer": "fusion.layer",
         }
+        if "joint" in self.streams:  # fuses within itself
+            own = {"weights": own["weights"]}
         for options in (self.model.options, *(s.options for s in self.streams.values())):
             for name in options.keys() & own.keys():
                 raise ValueError(f"option {name!r} is set by {own[name]}")
@@ -109,14 +125,22 @@ class Experiment(Section):
         return self
 
     @property
+    def trained(self):
+        """The streams that are trained here, not taken from another experiment's run."""
+        return [name for name, stream in self.streams.items() if stream.run is None]
+
+    @property
     def fused_on(self):
         """What fusion sums: what the segments' consensus is on, "scores" or "probabilities"."""
-        return self.model.options.get("consensus_on", "scores")
+        return self.fusion.on or self.model.options.get("consensus_on", "scores")
 
-    def clip_spec(self, *modalities):
-        """The ClipSpec of the given modalities, or of all the experiment's streams."""
-        modalities = modalities or tuple(m for s, m in STREAMS.items() if s in self.streams)
-        return ClipSpec(modalities=modalities, **self.clip.model_dump())
+    def clip_spec(self, *streams, test=False):
+        """The ClipSpec of the given streams, or of all; `test`: with the segments of the test."""
+        taken = {m for stream in streams or self.streams for m in STREAMS[stream]}
+        clip = self.clip.model_dump()
+        if test and self.evaluation.segments:
+            clip["segments"] = self.evaluation.segments
+        return ClipSpec(modalities=tuple(m for m in MODALITIES if m in taken), **clip)
 
 
 def load(path, *, seed=None, **overrides):

@@ -27,18 +27,29 @@ class Augment(Section):
 
 
 class Optimizer(Section):
+    """weight_decay: see `vidrec.training.stages.decay_weights`."""
+
     name: Literal["sgd", "adam"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
 
 
 class Schedule(Section):
-    """The rate of an epoch: `step` divides it every so many epochs, `cosine` falls to `minimum`."""
+    """The rate of an epoch: `step` multiplies it by `factor` every so many epochs, `milestones` at
+    certain ones, `cosine` falls to `minimum`, `constant` stays. `minimum` is of step and cosine."""
 
-    kind: Literal["step", "cosine"] = "step"
+    kind: Literal["step", "milestones", "cosine", "constant"] = "step"
     rate: float = Field(gt=0)
     factor: float = Field(0.2, gt=0, le=1)
     every: int = Field(10, ge=1)
+    at: list[int] = []
     minimum: float = Field(1e-4, ge=0)
+
+    @pydantic.model_validator(mode="after")
+    def _milestones(self):
+        if (self.kind == "milestones") != bool(self.at) or self.at != sorted(set(self.at)):
+            raise ValueError("`at`, epochs in rising order as in [30, 60], goes with `milestones`")
+        return self
 
 
 class Stop(Section):

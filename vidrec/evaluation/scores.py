@@ -6,7 +6,9 @@ Axis letters: V videos, N classes, B batch.
 """
 
 import dataclasses
+import functools
 import json
+import math
 import zipfile
 from pathlib import Path
 
@@ -104,14 +106,29 @@ def load_scores(path):
         raise ValueError(f"{path}: {error}") from error
 
 
-def inference(model):
+def inference(model, *, views_on=None):
     """A Keras model as a compiled function, inputs -> logits, traced once for all draws of a run.
 
     Not `model.predict`: it drops the labels, and compiles anew for a smaller last batch.
+
+    Args:
+        model: keras.Model, (B, T, H, W, C) to logits (B, N).
+        views_on: None, or "scores" or "probabilities": the function then takes (B, views, T, H, W,
+            C) and averages that over the views; of probabilities it gives the logarithm.
     """
     import tensorflow as tf  # here, because reading and fusing files must not wait for it
 
-    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+    def of_views(inputs):
+        flat = {name: tf.reshape(x, [-1, *x.shape[2:]]) for name, x in inputs.items()}
+        views = next(iter(inputs.values())).shape[1]
+        logits = tf.cast(model(flat, training=False), tf.float32)
+        logits = tf.reshape(logits, [-1, views, logits.shape[-1]])
+        if views_on == "scores":
+            return tf.reduce_mean(logits, axis=1)
+        return tf.reduce_logsumexp(tf.nn.log_softmax(logits), axis=1) - math.log(views)
+
+    one = functools.partial(model, training=False)
+    return tf.function(of_views if views_on else one, reduce_retracing=True)
 
 
 def predict_scores(model, dataset, video_id, classes, stamp):

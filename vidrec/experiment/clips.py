@@ -14,7 +14,7 @@ from vidrec.pipeline.source import ClipSource
 from vidrec.store import Store
 
 
-def clip_source(experiment, videos, classes, clip, *, cached=True):
+def clip_source(experiment, videos, classes, clip, *, cached=True, test=False):
     """The videos as a source of clips for one stream.
 
     Places in a video are drawn for the clip of all streams of the experiment, so that streams
@@ -26,6 +26,7 @@ def clip_source(experiment, videos, classes, clip, *, cached=True):
         classes: sequence of str.
         clip: ClipSpec of the stream.
         cached: bool, whether `data.cache` counts.
+        test: bool, whether `clip` is that of the test (`Experiment.clip_spec`).
 
     Raises:
         ValueError: if flow was extracted otherwise than the experiment says, or as `ClipSource`; if
@@ -40,7 +41,7 @@ def clip_source(experiment, videos, classes, clip, *, cached=True):
         clip=clip,
         short_video=experiment.data.short_video,
         sampling=Sampling(**experiment.sampling.model_dump()),
-        timing=experiment.clip_spec(),
+        timing=experiment.clip_spec(test=test),
         on_missing=experiment.data.on_missing,
         in_memory=cached and experiment.data.cache == "memory",
         fast_dct=experiment.data.fast_dct,
@@ -117,13 +118,24 @@ def _augmentation(experiment):
 
 
 def evaluation_batches(experiment, source, *, draw=0):
-    """One clip of each test video: random draw number `draw`, or the centre of each segment."""
+    """The clip of each test video, in all its views: random draw number `draw`, or the centre of
+    each segment."""
+    views = {"views": experiment.evaluation.crops, "flow_flip": experiment.augment.flow_flip}
+    return _evaluation(experiment, source, seed=draw, **views)
+
+
+def validation_batches(experiment, source):
+    """What each epoch is watched by: the first draw, in one view."""
+    return _evaluation(experiment, source)
+
+
+def _evaluation(experiment, source, **options):
     settings = experiment.evaluation
     return dataset.evaluation_clips(
         source,
         batch_size=settings.batch_size,
         sampling_mode=settings.sampling,
-        seed=draw,
         short_side=settings.short_side,
         to=settings.resize,
+        **options,
     )

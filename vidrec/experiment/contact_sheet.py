@@ -13,6 +13,7 @@ from vidrec.experiment.sheet_page import (
     RED,
     Cell,
     Page,
+    check_integer,
     name_lines,
 )
 from vidrec.extraction import pool
@@ -54,12 +55,9 @@ def contact_sheet(
         ImportError: if the engine is not there; says how to repair it.
     """
     check_table(table)
-    options = {"videos": (videos, 1, MOST_VIDEOS), "frames": (frames, 1, MOST_FRAMES)}
-    for name, (value, low, high) in (options | {"seed": (seed, 0, 2**63)}).items():
-        if not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(
-                f"`{name}` must be an integer from {low} to {high}. Received: {name}={value!r}"
-            )
+    check_integer("videos", videos, 1, MOST_VIDEOS)
+    check_integer("frames", frames, 1, MOST_FRAMES)
+    check_integer("seed", seed, 0, 2**63)
     engine = settings.available().engine
     chosen = choose(table, videos, seed)
     jobs = [(video.video_id, video.path, frames, engine) for video in chosen.itertuples()]

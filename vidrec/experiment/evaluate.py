@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from vidrec import config
 from vidrec.evaluation import fusion, metrics, plots, scores
 from vidrec.experiment import clips
-from vidrec.experiment.runs import WEIGHTS, load_stream, stream_folder
+from vidrec.experiment.runs import WEIGHTS, check_length, load_stream, stream_folder
 from vidrec.experiment.splits import describe, split_videos
 from vidrec.files import sha256, write_atomic
 
@@ -47,7 +46,7 @@ def evaluate(experiment, out):
         for stream in experiment.streams
     }
     partial = max(stream.missing for stream in trained.values())
-    if len(draws) == 2:
+    if {"spatial", "temporal"} == draws.keys():
         settings = experiment.fusion
         weights = (settings.spatial, settings.temporal)
         draws["fused"] = [
@@ -85,19 +84,22 @@ def _score_draws(experiment, stream, trained, split, classes, folder):
         )
     trained.check_unseen(split.test.video_id)
     settings = experiment.evaluation
-    clip = experiment.clip_spec(config.STREAMS[stream])
-    source = clips.clip_source(experiment, split.test, classes, clip)
+    clip = experiment.clip_spec(stream, test=True)
+    check_length(trained.model, clip)
+    source = clips.clip_source(experiment, split.test, classes, clip, test=True)
     hashes = {
         "index_sha256": source.store.fingerprint(),
         "weights_sha256": sha256(trained.run / WEIGHTS),
     }
-    video_ids, forward = list(split.test.video_id), scores.inference(trained.model)
+    video_ids = list(split.test.video_id)
+    views_on = settings.views_on if settings.crops > 1 else None
+    forward = scores.inference(trained.model, views_on=views_on)
     number = settings.draws if settings.sampling == "random" else 1
     for draw in range(number):
         stamp = {
             "experiment": experiment.name,
             "stream": stream,
-            "protocol": f"{settings.sampling}, {experiment.clip.segments} segments",
+            "protocol": f"{settings.sampling}, {clip.segments} segments",
             "draw": draw,
             "split": experiment.data.split.model_dump(mode="json"),
             "data": describe(experiment, split),
@@ -106,6 +108,9 @@ def _score_draws(experiment, stream, trained, split, classes, folder):
             "sampling": dataclasses.asdict(source.sampling),
             "short_side": settings.short_side,
             "resize": settings.resize,
+            "crops": settings.crops,
+            "views_on": views_on,
+            "flow_flip": experiment.augment.flow_flip,
             "short_video": source.short_video,
             "fast_dct": source.fast_dct,
             **hashes,

@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import vidrec
-from vidrec.experiment.runs import PROVENANCE, lacking, load_stream, stream_folder
+from vidrec.experiment.runs import PROVENANCE, check_length, lacking, load_stream, stream_folder
 from vidrec.export import savedmodel
-from vidrec.models.multiseg_xception import fuse
+from vidrec.models.layers.fusion import fuse_streams
 
 
 def export(experiment, out, destination=None):
@@ -34,10 +34,12 @@ def export(experiment, out, destination=None):
             "different lists"
         )
     models = [stream.model for stream in streams]
+    for model in models:
+        check_length(model, experiment.clip_spec(test=True))
     facts = {
         "vidrec": vidrec.__version__,
         "experiment": experiment.name,
-        "clip": dataclasses.asdict(experiment.clip_spec()),
+        "clip": dataclasses.asdict(experiment.clip_spec(test=True)),
         "sampling": experiment.sampling.model_dump(mode="json"),
         "flow": experiment.data.flow.model_dump(),
         "short_side": experiment.evaluation.short_side,
@@ -64,7 +66,7 @@ def _provenance(run):
 
 def _fused(experiment, models):
     settings = experiment.fusion
-    return fuse(
+    return fuse_streams(
         *models,
         weights=(settings.spatial, settings.temporal),
         normalize=settings.normalize,

@@ -6,9 +6,17 @@ import numpy as np
 
 from vidrec.clip import decode_flow
 from vidrec.config import STREAMS
-from vidrec.experiment.clips import clip_source, evaluation_batches, training_batches
-from vidrec.experiment.look import LONGEST
-from vidrec.experiment.sheet_page import BOLD, DPI, GREY, PLAIN, Cell, Page, name_lines
+from vidrec.experiment.clips import clip_source, training_batches, validation_batches
+from vidrec.experiment.sheet_page import (
+    BOLD,
+    GREY,
+    PLAIN,
+    Cell,
+    Page,
+    check_integer,
+    name_lines,
+    side_of,
+)
 from vidrec.experiment.splits import split_videos
 from vidrec.pipeline.order import steps_per_epoch
 
@@ -18,9 +26,10 @@ MOST_STEPS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """What is shown of one clip of one stream."""
+    """What is shown of one modality of one clip of one stream."""
 
     stream: str
+    modality: str
     number: int  # from 1, in the order of the batches
     video_id: str
     label: int
@@ -49,7 +58,7 @@ def preview(experiment, path, *, clips=4, stream=None, epoch=0, test=False):
             nothing is copied or held in memory for a few clips; nor does `data.finish`.
         path: the PNG to write; it appears whole or not at all.
         clips: int, 1 to 32, and at most the clips of an epoch or the videos of the test.
-        stream: "spatial", "temporal", or None for all that are trained here, or are tested.
+        stream: "spatial", "temporal", "joint", or None for all that are trained here, or tested.
         epoch: int >= 0, of the first stage.
         test: bool, what evaluation sees instead of training.
 
@@ -60,31 +69,34 @@ def preview(experiment, path, *, clips=4, stream=None, epoch=0, test=False):
         OSError: naming an image that cannot be read.
     """
     streams = _streams(experiment, stream, test)
-    _check("clips", clips, 1, MOST_CLIPS)
+    check_integer("clips", clips, 1, MOST_CLIPS)
     for name in streams:
         if test:
-            _check("epoch", epoch, 0, 0, ": a test has no epochs")
+            check_integer("epoch", epoch, 0, 0, ": a test has no epochs")
         else:
             last = experiment.streams[name].stages[0].epochs - 1
-            _check("epoch", epoch, 0, last, f", those of the {name} stream's first stage")
+            check_integer("epoch", epoch, 0, last, f", those of the {name} stream's first stage")
     data = experiment.data.model_copy(update={"cache": None, "finish": "pipeline"})
     experiment = experiment.model_copy(update={"data": data})
     split, classes = split_videos(experiment)
     examples, notes = [], []
     for name in streams:
-        clip = experiment.clip_spec(STREAMS[name])
-        source = clip_source(experiment, split.test if test else split.train, classes, clip)
+        clip = experiment.clip_spec(name, test=test)
+        videos = split.test if test else split.train
+        source = clip_source(experiment, videos, classes, clip, test=test)
         batches, there, note = _batches(experiment, source, name, epoch, test)
-        _check("clips", clips, 1, min(there, MOST_CLIPS), f": the {name} stream has {there} {note}")
+        most, why = min(there, MOST_CLIPS), f": the {name} stream has {there} {note}"
+        check_integer("clips", clips, 1, most, why)
         with source.guard.explained():
             found = batches.unbatch().take(clips).as_numpy_iterator()
-            examples.append([_example(experiment, name, i, *e) for i, e in enumerate(found, 1)])
+            examples.append([_examples(experiment, name, i, *e) for i, e in enumerate(found, 1)])
         notes.append(f"{name.capitalize()} stream: the first {clips} of {there} {note}.")
-    page = _page(experiment, examples)
+    rows = [row for of_clip in zip(*examples, strict=True) for found in of_clip for row in found]
+    page = _page(experiment, rows)
     seen = f"{experiment.name}: what {'evaluation' if test else 'training'} sees"
-    page.header(seen, f"{' '.join(notes)} {_legend(experiment, streams)}")
+    page.header(seen, f"{' '.join(notes)} {_legend(experiment, rows)}")
     above = None
-    for row in (example for both in zip(*examples, strict=True) for example in both):
+    for row in rows:
         alike = above is not None and row.clip == above.clip
         page.row(_facts(page, row, classes, alike), list(_cells(page, row)), rule=not alike)
         above = row
@@ -101,20 +113,13 @@ def _streams(experiment, stream, test):
     return known if stream is None else [stream]
 
 
-def _check(name, value, low, high, why=""):
-    if not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(
-            f"`{name}` must be an integer from {low} to {high}{why}. Received: {name}={value!r}"
-        )
-
-
 def _batches(experiment, source, stream, epoch, test):
     """The batches, with facts; how many clips an epoch of them has, and what these are, str."""
     if test:
         settings = experiment.evaluation
         draw = f", draw 1 of {settings.draws}" if settings.sampling == "random" else ""
         note = f'test videos, sampling "{settings.sampling}"{draw}'
-        return evaluation_batches(experiment, source), len(source), note
+        return validation_batches(experiment, source), len(source), note
     stage = experiment.streams[stream].stages[0]
     there = steps_per_epoch(len(source), stage.batch_size) * stage.batch_size
     options = {"number": 0, "first_epoch": epoch, "facts": True}
@@ -122,19 +127,19 @@ def _batches(experiment, source, stream, epoch, test):
     return training_batches(experiment, source, stage, **options), there, note
 
 
-def _example(experiment, stream, number, clip, label, facts):
-    """The Example of a clip, dict of uint8 (T, H, W, C), and of what was told of it."""
-    images = clip[STREAMS[stream]]
-    steps = len(images)
+def _examples(experiment, stream, number, clip, label, facts):
+    """The Examples of a clip, dict of uint8 (T, H, W, C), and of what was told of it."""
+    steps, name = len(facts["frames"]), facts["video_id"].decode()
     shown = np.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().astype(int)
-    if stream == "spatial":
-        captions = [f"frame {frame + 1}" for frame in facts["frames"][shown]]
-        images = list(images[shown])
-    else:
-        captions = [_pairs(pairs, experiment.clip.flow_step) for pairs in facts["pairs"][shown]]
-        images = [_mean_flow(codes, experiment.data.flow) for codes in images[shown]]
-    name = facts["video_id"].decode()
-    return Example(stream, number, name, int(label), steps, captions, images)
+    for modality in STREAMS[stream]:
+        images = clip[modality]
+        if modality == "rgb":
+            captions = [f"frame {frame + 1}" for frame in facts["frames"][shown]]
+            images = list(images[shown])
+        else:
+            captions = [_pairs(pairs, experiment.clip.flow_step) for pairs in facts["pairs"][shown]]
+            images = [mean_flow(codes, experiment.data.flow) for codes in images[shown]]
+        yield Example(stream, modality, number, name, int(label), steps, captions, images)
 
 
 def _pairs(pairs, step):
@@ -144,33 +149,26 @@ def _pairs(pairs, step):
     return f"{text}{every}{', repeated' if len(set(pairs)) < len(pairs) else ''}"
 
 
-def _mean_flow(codes, flow):
+def mean_flow(codes, flow):
     """uint8 (H, W, 2L) to float32 (H, W, 2): px, or for "minmax" -1 to 1."""
     bound = flow.bound if flow.quantize == "bound" else 1.0
     return decode_flow(codes, bound=bound).reshape(*codes.shape[:2], -1, 2).mean(axis=2)
 
 
-def _page(experiment, examples):
-    rows = [row for of_stream in examples for row in of_stream]
-    flows = [image for row in rows if row.stream == "temporal" for image in row.images]
+def _page(experiment, rows):
+    flows = [image for row in rows if row.modality == "flow" for image in row.images]
     unit = " px" if experiment.data.flow.quantize == "bound" else ""
     columns = max(2, *(len(row.images) for row in rows))  # one leaves no room for the header
-    return Page(columns, _side(rows[0]), flows or None, unit=unit)
+    return Page(columns, side_of(len(rows[0].images[0])), flows or None, unit=unit)
 
 
-def _side(row):
-    """Inches of a picture's side, of as many whole pixels for each of the image's as fit."""
-    size = len(row.images[0])
-    return min(size * max(1, LONGEST // size), LONGEST) / DPI
-
-
-def _legend(experiment, streams):
+def _legend(experiment, rows):
     size = experiment.clip.size
     text = (
         f"Seed {experiment.seed}, images of {size}x{size} px. Frames and pairs of frames are "
         "counted from 1, as their files are; epochs and labels from 0."
     )
-    if "temporal" not in streams:
+    if all(row.modality == "rgb" for row in rows):
         return text
     pairs, flow = experiment.clip.flow_length, experiment.data.flow
     what = "the flow pair" if pairs == 1 else f"the mean of the {pairs} flow pairs"
@@ -185,15 +183,16 @@ def _facts(page, row, classes, alike):
         yield classes[row.label], BOLD, "black"
         yield from name_lines(row.video_id)
         yield f"label {row.label}, clip {row.number}", PLAIN, "black"
-    yield f"{row.stream} stream", PLAIN, GREY
+    of = {"rgb": "RGB", "flow": "flow"}[row.modality]
+    yield f"{row.stream} stream{f', {of}' if row.stream == 'joint' else ''}", PLAIN, GREY
     if len(row.images) < row.steps:
         yield f"{len(row.images)} of {row.steps} time steps", PLAIN, GREY
-    if row.stream == "temporal":
+    if row.modality == "flow":
         yield page.motion(row.images)
 
 
 def _cells(page, row):
-    side = _side(row)
+    side = side_of(len(row.images[0]))
     for caption, image in zip(row.captions, row.images, strict=True):
-        picture = image if row.stream == "spatial" else page.colours(image)
+        picture = image if row.modality == "rgb" else page.colours(image)
         yield Cell(caption, (picture,), side, side)

@@ -103,6 +103,20 @@ def build_stream(experiment, stream, num_classes, clip, *, weights=None):
     return build(num_classes, clip, weights=weights, **options)
 
 
+def check_length(model, clip):
+    """Refuses clips of another length than a model takes.
+
+    Raises:
+        ValueError: if the model has a fixed number of frames that is not the clip's.
+    """
+    lengths = {x.shape[1] for x in model.input.values()} - {None, clip.frames}
+    if lengths:
+        raise ValueError(
+            f"{model.name} takes clips of {lengths.pop()} frames only: leave evaluation.segments "
+            f"out, or take a model of any number. Received: {clip.frames} frames"
+        )
+
+
 def load_stream(run):
     """Loads a complete run as a TrainedStream.
 
@@ -120,7 +134,7 @@ def load_stream(run):
     provenance = json.loads((run / PROVENANCE).read_text())
     stream = provenance["stream"]
     classes = tuple((run / CLASSES).read_text().splitlines())
-    model = build_stream(saved, stream, len(classes), saved.clip_spec(config.STREAMS[stream]))
+    model = build_stream(saved, stream, len(classes), saved.clip_spec(stream))
     model.load_weights(run / WEIGHTS)
     videos = frozenset((run / TRAIN_VIDEOS).read_text().splitlines())
     return TrainedStream(run, model, classes, videos, provenance["data"])

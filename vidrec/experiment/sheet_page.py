@@ -135,6 +135,19 @@ class Page:
         self.axes.text(x, y, text, font=font, va="top", parse_math=False, **style)
 
 
+def check_integer(name, value, low, high, why=""):
+    """Refuses a number of what is on a page that is out of range: ValueError."""
+    if not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(
+            f"`{name}` must be an integer from {low} to {high}{why}. Received: {name}={value!r}"
+        )
+
+
+def side_of(size):
+    """Inches of a square picture's side, of as many whole pixels for each of its `size` as fit."""
+    return min(size * max(1, LONGEST // size), LONGEST) / DPI
+
+
 def name_lines(video_id):
     """The lines of `facts` for a name: its folder in a line of its own where it is long."""
     folder, slash, name = video_id.rpartition("/")

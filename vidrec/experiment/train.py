@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 
-from vidrec import config
 from vidrec.evaluation import plots
 from vidrec.experiment import clips
 from vidrec.experiment.runs import (
@@ -19,6 +18,7 @@ from vidrec.experiment.runs import (
 )
 from vidrec.experiment.splits import describe, split_videos
 from vidrec.files import flush
+from vidrec.models import registry
 from vidrec.models.transfer import transfer_weights
 from vidrec.pipeline.order import steps_per_epoch
 from vidrec.training import callbacks, checkpoints, schedules
@@ -33,7 +33,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
 
     Args:
         experiment: config.Experiment.
-        stream: "spatial" or "temporal".
+        stream: "spatial", "temporal" or "joint".
         out: folder of all runs; this one's is `<out>/<name>/<stream>`.
         config_path: str, recorded.
         resume: bool, go on where this run stopped; nothing to do if it is complete.
@@ -60,7 +60,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
         return run
 
     split, classes = split_videos(experiment)
-    clip = experiment.clip_spec(config.STREAMS[stream])
+    clip = experiment.clip_spec(stream)
     source = clips.clip_source(experiment, split.train, classes, clip)
     watched = "test" if split.validation is None else "validation"  # without one, as the papers do
     each_epoch = experiment.evaluation.each_epoch
@@ -69,13 +69,14 @@ def train(experiment, stream, out, *, config_path="", resume=False):
     print(f"{stream}: {sizes}, {len(classes)} classes", flush=True)
     validation = None
     if each_epoch:  # one draw: the paper's, noisy and cheap (3.4.2)
-        validation = clips.evaluation_batches(experiment, held_out)
+        validation = clips.validation_batches(experiment, held_out)
 
     keras.utils.set_random_seed(experiment.seed)
     with choose_strategy().scope():
         model, parent = _new_stream(experiment, stream, out, classes, clip, split.test.video_id)
+        backbones = registry.get(experiment.model.name).BACKBONES
         for stage in plan.stages:  # all that can be wrong is found before the first one trains
-            set_trainable(model, stage.layers)
+            set_trainable(model, stage.layers, backbones=backbones)
             check_batch_size(stage.batch_size)
             steps_per_epoch(len(source), stage.batch_size)
         begin(
@@ -102,7 +103,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
             with source.guard.explained(), held_out.guard.explained():
                 train_stage(
                     model,
-                    _stage_plan(stage),
+                    _stage_plan(stage, backbones),
                     number=number,
                     clips_from=lambda first, stage=stage, number=number: clips.training_batches(
                         experiment, source, stage, number=number, first_epoch=first
@@ -148,14 +149,8 @@ def _new_stream(experiment, stream, out, classes, clip, test_videos):
     return model, parent.data
 
 
-def _stage_plan(stage):
+def _stage_plan(stage, backbones):
     schedule = stage.schedule
-    keys = {"step": {"rate", "factor", "every", "minimum"}, "cosine": {"rate", "minimum"}}
-    arguments = schedule.model_dump(include=keys[schedule.kind])
-    if schedule.kind == "step":
-        rate_of = functools.partial(schedules.step_decay, **arguments)
-    else:
-        rate_of = functools.partial(schedules.cosine_decay, epochs=stage.epochs, **arguments)
     if stage.optimizer.name == "sgd":
         optimizer = keras.optimizers.SGD(schedule.rate, momentum=stage.optimizer.momentum)
     else:
@@ -165,8 +160,24 @@ def _stage_plan(stage):
         layers=stage.layers,
         epochs=stage.epochs,
         optimizer=optimizer,
-        rate_of=rate_of,
+        rate_of=_rate_of(schedule, stage.epochs),
         stop=stage.stop.model_dump() if stage.stop else None,
         freeze_bn=stage.freeze_bn,
         checkpoint_every=stage.checkpoint_every,
+        weight_decay=stage.optimizer.weight_decay,
+        backbones=backbones,
     )
+
+
+def _rate_of(schedule, epochs):
+    """The function of an epoch that a schedule stands for."""
+    function, *names = {
+        "step": (schedules.step_decay, "rate", "factor", "every", "minimum"),
+        "milestones": (schedules.milestone_decay, "rate", "factor", "at"),
+        "cosine": (schedules.cosine_decay, "rate", "minimum"),
+        "constant": (schedules.constant, "rate"),
+    }[schedule.kind]
+    arguments = schedule.model_dump(include=set(names))
+    if schedule.kind == "cosine":
+        arguments["epochs"] = epochs
+    return functools.partial(function, **arguments)

@@ -33,6 +33,7 @@ from vidrec.models.layers.temporal_pyramid import temporal_pyramid
 DEFAULT_CLIP = ClipSpec(
     segments=1, frames_per_segment=24, size=224, flow_length=4, flow_position="centre"
 )
+BACKBONES = ("vgg16", "vgg9")
 FILTERS = 512  # of everything behind the towers
 CHOICES = {
     "factor_activation": (None, "relu"),

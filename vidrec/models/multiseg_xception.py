@@ -21,6 +21,7 @@ from vidrec.models.layers.fusion import fuse_streams, log
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
 
 DEFAULT_CLIP = ClipSpec(segments=3, size=224, flow_length=10)
+BACKBONES = ("xception",)
 CONSENSUS_ON = ("scores", "probabilities")
 
 

@@ -1,12 +1,17 @@
 """The models by name. Each is a module with `build(num_classes, clip, *, weights, ...)`."""
 
-from vidrec.models import deep_fusion_tpn, multiseg_xception
+from vidrec.models import deep_fusion_tpn, multiseg_xception, tstam
 
-MODELS = {"multiseg_xception": multiseg_xception, "deep_fusion_tpn": deep_fusion_tpn}
+MODELS = {
+    "multiseg_xception": multiseg_xception,
+    "deep_fusion_tpn": deep_fusion_tpn,
+    "tstam": tstam,
+}
 
 
 def get(name):
-    """The module of a model: its `build` and its `DEFAULT_CLIP`.
+    """The module of a model: its `build`, its `DEFAULT_CLIP`, and `BACKBONES`, the ends of its
+    backbones' names, for `vidrec.training.stages.set_trainable`.
 
     Raises:
         ValueError: if there is no such model.

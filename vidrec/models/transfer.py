@@ -45,8 +45,8 @@ def transfer_weights(source, target, *, include_head=True, scale=None):
     Args:
         source: keras.Model.
         target: keras.Model of the same layers; the channels of its input may differ.
-        include_head: bool, whether Dense layers are copied; without them, the target may have
-            other classes.
+        include_head: bool, whether the Dense layers named "<...>logits" are copied; without them,
+            the target may have other classes.
         scale: see `cross_modality_kernel`.
 
     Returns:
@@ -57,7 +57,7 @@ def transfer_weights(source, target, *, include_head=True, scale=None):
     """
     averaged = None
     for number, (old, new) in enumerate(_pairs(source, target)):
-        if isinstance(old, keras.layers.Dense) and not include_head:
+        if _is_head(old) and not include_head:
             continue
         values, wanted = old.get_weights(), new.get_weights()
         channels = wanted[0].shape[-2] if wanted[0].ndim > 2 else None
@@ -65,17 +65,17 @@ def transfer_weights(source, target, *, include_head=True, scale=None):
             values[0] = cross_modality_kernel(values[0], channels, scale=scale)
             averaged = new.name
         if [v.shape for v in values] != [w.shape for w in wanted]:
-            hint = (
-                " Pass include_head=False to leave the head as it is."
-                if isinstance(old, keras.layers.Dense)
-                else ""
-            )
+            hint = " Pass include_head=False to leave the head as it is." if _is_head(old) else ""
             raise ValueError(
                 f"The weights of layer {old.name!r} do not fit layer {new.name!r}.{hint} "
                 f"Received: {[v.shape for v in values]} for {[w.shape for w in wanted]}"
             )
         new.set_weights(values)
     return averaged
+
+
+def _is_head(layer):
+    return isinstance(layer, keras.layers.Dense) and layer.name.endswith("logits")
 
 
 def _pairs(source, target):

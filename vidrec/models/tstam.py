@@ -31,6 +31,7 @@ from vidrec.models.layers.fusion import fuse_streams
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
 
 DEFAULT_CLIP = ClipSpec(segments=6, size=224, flow_length=5)
+BACKBONES = ("bn_inception",)
 DROPOUT = {"rgb": 0.8, "flow": 0.7}  # TSN's, as all other numbers of the paper's training
 TEMPORAL_MODES = ("mean", "channel", "scalar")
 

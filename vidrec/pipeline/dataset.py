@@ -5,6 +5,8 @@ taken, how they are augmented. So a run that resumes at a step sees what the uni
 have seen.
 """
 
+import functools
+
 import tensorflow as tf
 
 from vidrec.pipeline import augmentation, crops, finishing
@@ -91,9 +93,11 @@ def evaluation_clips(
     seed=0,
     short_side=None,
     to=None,
+    views=1,
+    flow_flip="negate",
     shard=(0, 1),
 ):
-    """One clip of each video, in the order of the table.
+    """One clip of each video, in the order of the table, in one view or several.
 
     Args:
         source: ClipSource. Its `on_missing` does not count: a test lacks no video.
@@ -101,21 +105,29 @@ def evaluation_clips(
         sampling_mode: "centre", the same at every call, or "random", a draw of `seed`.
         seed: int >= 0, the draw; the paper evaluates three (section 3.4.2).
         short_side, to: see `vidrec.pipeline.crops.centre_crop`.
+        views: 1 for the centre, 5 with the corners, 10 with all of them mirrored; see
+            `vidrec.pipeline.crops.ten_crop`.
+        flow_flip: see `augmentation.Augmentation`.
         shard: (worker, workers); a worker gets every so many-th video, with the same draws.
 
     Returns:
         tf.data.Dataset of ({"rgb": uint8 (B, T, H, W, 3), "flow": ...}, int32 (B,), facts), see
-        `ClipSource.read`: facts["video_id"] is string (B,).
+        `ClipSource.read`: facts["video_id"] is string (B,). The second axis of more views
+        than one counts them: (B, views, T, H, W, C).
 
     Raises:
-        ValueError: if `sampling_mode` is unknown, or `shard` is none.
+        ValueError: if `sampling_mode` or `views` is unknown, or `shard` is none.
     """
     if sampling_mode not in ("centre", "random"):
         raise ValueError(
             "`sampling_mode` must be 'centre' or 'random'. "
             f"Received: sampling_mode={sampling_mode!r}"
         )
+    if views not in (1, 5, 10):
+        raise ValueError(f"`views` must be 1, 5 or 10. Received: views={views!r}")
     check_shard(shard)
+    scaling = {"short_side": short_side, "to": to}
+    flip = functools.partial(augmentation.flip_left_right, negate=flow_flip == "negate")
     base, tensors = tf.constant([seed, 2], tf.int32), source.tensors()
 
     def clip_of(number):
@@ -124,16 +136,21 @@ def evaluation_clips(
 
     def example(video, draw, _):
         clip, facts = source.read(tensors, video, draw)
-        view = crops.centre_crop(clip.decode(), source.clip.size, short_side=short_side, to=to)
-        return view, tensors["label"][video], facts
+        clip, size = clip.decode(), source.clip.size
+        if views == 1:
+            clip = crops.centre_crop(clip, size, **scaling)
+        else:
+            clip = crops.ten_crop(clip, size, **scaling, flip=flip if views == 10 else None)
+        return clip, tensors["label"][video], facts
 
     numbers = tf.data.Dataset.range(shard[0], len(source), shard[1])
     data = numbers.map(source.guard.watch(example, clip_of), tf.data.AUTOTUNE)
-    return _fetched_ahead(data.map(_with_shapes(source.clip)).batch(batch_size), shard)
+    return _fetched_ahead(data.map(_with_shapes(source.clip, views)).batch(batch_size), shard)
 
 
-def _with_shapes(clip):
-    shapes = {name: clip.shape(name) for name in clip.modalities}
+def _with_shapes(clip, views=1):
+    several = (views,) if views > 1 else ()
+    shapes = {name: several + clip.shape(name) for name in clip.modalities}
 
     def with_shapes(images, *rest):
         return {name: tf.ensure_shape(images[name], shapes[name]) for name in shapes}, *rest

@@ -13,8 +13,8 @@ from vidrec.training.finishing import with_finishing
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StagePlan:
     """What a stage does. `rate_of` maps an epoch to a learning rate, `stop` holds the arguments of
-    `StopWhenStable` or is None, `backbone` is the end of the backbones' names (see
-    `set_trainable`); the rest is as in `vidrec.config.Stage`."""
+    `StopWhenStable` or is None, `backbones` and `weight_decay` are as in `vidrec.training.stages`;
+    the rest is as in `vidrec.config.Stage`."""
 
     name: str
     layers: object
@@ -24,7 +24,8 @@ class StagePlan:
     stop: dict | None = None
     freeze_bn: bool = False
     checkpoint_every: int = 1
-    backbone: str = "xception"
+    weight_decay: float = 0.0
+    backbones: tuple = ("xception",)
 
 
 def train_stage(
@@ -60,7 +61,8 @@ def train_stage(
     Raises:
         keras' or TensorFlow's error if the loss becomes NaN; the last finite checkpoint stays.
     """
-    stages.set_trainable(model, plan.layers, backbone=plan.backbone, freeze_bn=plan.freeze_bn)
+    stages.set_trainable(model, plan.layers, backbones=plan.backbones, freeze_bn=plan.freeze_bn)
+    stages.decay_weights(model, plan.weight_decay)
     strategy.synchronise_batch_norm(model)
     clips_to_logits, model = model, with_finishing(model, finish)
     model.compile(

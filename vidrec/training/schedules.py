@@ -12,6 +12,16 @@ def step_decay(epoch, *, rate, factor=0.2, every=10, minimum=1e-4):
     return max(rate * factor ** (epoch // every), minimum)
 
 
+def milestone_decay(epoch, *, rate, at, factor):
+    """`rate` times `factor` for each epoch of `at` that has come (T-STAM, section 4.2)."""
+    return rate * factor ** sum(epoch >= milestone for milestone in at)
+
+
+def constant(epoch, *, rate):
+    """`rate` in every epoch (deep fusion network, section 3.6: 1e-5, then 1e-6)."""
+    return rate
+
+
 def cosine_decay(epoch, *, rate, epochs, minimum=0.0):
     """Half a cosine from `rate` in the first epoch towards `minimum` after the last."""
     return minimum + (rate - minimum) * 0.5 * (1 + math.cos(math.pi * epoch / epochs))

@@ -8,7 +8,7 @@ import re
 import keras
 
 
-def set_trainable(model, layers, *, backbone="xception", freeze_bn=False):
+def set_trainable(model, layers, *, backbones=("xception",), freeze_bn=False):
     """Opens the layers of a stage, in every backbone of the model; heads are always open.
 
     Compile the model after this call: Keras reads what is trainable when it compiles.
@@ -18,7 +18,7 @@ def set_trainable(model, layers, *, backbone="xception", freeze_bn=False):
         layers: "head" for none of the backbone; "last33" (or any number) for its last 33 layers,
             "block11-14" (or other numbers) for the layers from the first of block 11 on, "all";
             or an int n for `backbone.layers[n:]`.
-        backbone: str, the end of the backbones' names.
+        backbones: sequence of str, the ends of the backbones' names.
         freeze_bn: bool, keep batch normalisation's weights and statistics as they are.
 
     Returns:
@@ -27,18 +27,20 @@ def set_trainable(model, layers, *, backbone="xception", freeze_bn=False):
     Raises:
         ValueError: if the model has no such backbone, or `layers` is not understood.
     """
-    backbones = [
+    ends = tuple(f"_{name}" for name in backbones)
+    found = [
         layer
         for layer in model._flatten_layers()
-        if isinstance(layer, keras.Model) and layer.name.endswith(f"_{backbone}")
+        if isinstance(layer, keras.Model) and layer.name.endswith(ends)
     ]
-    if not backbones:
+    if not found:
         raise ValueError(
-            f"`model` must hold a sub-model named '..._{backbone}'. Received: {model.name!r}"
+            f"`model` must hold a sub-model whose name ends with one of {ends}. "
+            f"Received: {model.name!r}"
         )
     for layer in model._flatten_layers():
         layer.trainable = True  # each one: a model that is trainable already ignores the call
-    for base in backbones:
+    for base in found:
         first = _first_open(base, layers)
         for layer in base.layers[:first]:
             layer.trainable = False
@@ -47,6 +49,23 @@ def set_trainable(model, layers, *, backbone="xception", freeze_bn=False):
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.trainable = False
     return sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
+
+
+def decay_weights(model, rate):
+    """Adds rate / 2 times the square of every open kernel to the loss: L2 regularisation.
+
+    Its gradient is `rate` times the kernel, which is what weight decay means to Caffe's and
+    PyTorch's SGD, of which papers speak; Keras' own `weight_decay` bypasses momentum. Biases and
+    batch normalisation are left alone. The loss that is logged contains it.
+
+    Args:
+        model: keras.Model; all its kernels, of whatever layer.
+        rate: float >= 0; 0 for none, whatever there was.
+    """
+    penalty = keras.regularizers.L2(rate / 2) if rate else None
+    for variable in model.weights:
+        if variable.name.endswith("kernel"):
+            variable.regularizer = penalty
 
 
 def _first_open(base, layers):
