@@ -119,7 +119,7 @@ def test_streams_that_are_taken_are_not_trained(tmp_path):
 def test_streams_are_fused_on_what_the_consensus_is_on(tmp_path, options, expected):
     experiment = config.load(write(tmp_path, {**BASE, "model": {"options": options}}))
     assert experiment.fused_on == expected
-    content = {**BASE, "model": {"options": options}, "fusion": {"on": "probabilities"}}
+    content = {**BASE, "model": {"options": options}, "fusion": {"fuse_on": "probabilities"}}
     assert config.load(write(tmp_path, content)).fused_on == "probabilities"
 
 

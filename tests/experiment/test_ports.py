@@ -45,7 +45,7 @@ T_STAM = {
     "clip": {"segments": 2, "size": 64, "flow_length": 2},
     "sampling": {"policy": "intervals"},
     "augment": {"crop": "corners", "resize": [72, 80]},
-    "fusion": {"spatial": 1, "temporal": 3, "on": "probabilities"},
+    "fusion": {"spatial": 1, "temporal": 3, "fuse_on": "probabilities"},
     "evaluation": {
         "sampling": "centre",
         "segments": 4,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vidrec.cli.options import WORKERS, add_experiment, add_verb, experiment_of
+from vidrec.cli.options import STREAMS, WORKERS, add_experiment, add_verb, experiment_of
 
 OUT = "runs"
 DEMO = "experiments/multiseg_xception/demo.yaml"
@@ -11,14 +11,17 @@ DEMO = "experiments/multiseg_xception/demo.yaml"
 def train(options):
     from vidrec.experiment.train import train as train_stream
 
-    run = train_stream(
-        experiment_of(options),
-        options.stream,
-        options.out,
-        config_path=options.config,
-        resume=options.resume,
-    )
-    print(f"{options.stream} stream: {run}")
+    experiment = experiment_of(options)
+    streams = [options.stream] if options.stream else experiment.trained
+    for stream in streams:
+        run = train_stream(
+            experiment,
+            stream,
+            options.out,
+            config_path=options.config,
+            resume=options.resume,
+        )
+        print(f"{stream} stream: {run}")
 
 
 def evaluate(options):
@@ -60,8 +63,8 @@ def demo(options):
 
 def add(verbs):
     """Adds these verbs."""
-    new = _add_experiment(verbs, "train", train, "train one stream through its stages")
-    new.add_argument("--stream", required=True, choices=["spatial", "temporal"])
+    new = _add_experiment(verbs, "train", train, "train the streams through their stages")
+    new.add_argument("--stream", choices=STREAMS, help="just this one")
     new.add_argument("--resume", action="store_true", help="go on with the run that is there")
 
     _add_experiment(verbs, "evaluate", evaluate, "top-1, top-5, per class, confusion; fusion")

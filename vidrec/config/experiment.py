@@ -46,12 +46,12 @@ class Model(Section):
 class Fusion(Section):
     """Weights of the streams' scores, and how they are summed; see `models.layers.fusion`.
 
-    on: what is summed, "scores" or "probabilities"; null for what the segments' consensus is on.
+    fuse_on: what is summed, "scores" or "probabilities"; null for what the segments' consensus is on.
     """
 
     spatial: float = Field(1.0, ge=0)
     temporal: float = Field(1.5, ge=0)
-    on: Literal["scores", "probabilities"] | None = None
+    fuse_on: Literal["scores", "probabilities"] | None = None
     normalize: bool = False
     layer: Literal["lambda", "rescaling"] = "lambda"
 
@@ -111,7 +111,7 @@ class Experiment(Section):
         own = {
             "weights": "streams.<name>.init.weights",
             "fusion_weights": "fusion",
-            "fusion_on": "fusion.on",
+            "fusion_on": "fusion.fuse_on",
             "normalize_fusion": "fusion.normalize",
             "fusion_layer": "fusion.layer",
         }
@@ -132,7 +132,7 @@ class Experiment(Section):
     @property
     def fused_on(self):
         """What fusion sums: what the segments' consensus is on, "scores" or "probabilities"."""
-        return self.fusion.on or self.model.options.get("consensus_on", "scores")
+        return self.fusion.fuse_on or self.model.options.get("consensus_on", "scores")
 
     def clip_spec(self, *streams, test=False):
         """The ClipSpec of the given streams, or of all; `test`: with the segments of the test."""
