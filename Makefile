@@ -45,7 +45,7 @@ run = $(data) $(lists) --out '$(OUT)' $(seed) $(partial)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test test-slow lint format data-prepare data-check data-show \
-	data-preview extract-frames extract-flow audit pack train-spatial train-temporal evaluate \
+	data-preview extract-frames extract-flow audit pack train train-spatial train-temporal evaluate \
 	export predict clean headless
 
 help: ## this list
@@ -120,6 +120,9 @@ audit: setup ## looks at every image in DATA; REPAIR=1 extracts again what is br
 pack: setup ## the images in DATA into TFRecord files in PACK
 	@test -n "$(DATA)" || { echo "make pack needs DATA=<store>"; exit 2; }
 	$(VIDREC) pack $(data) --out '$(PACK)'
+
+train: setup ## all streams that CONFIG trains
+	$(VIDREC) train $(CONFIG) $(run) $(resume)
 
 train-spatial: setup ## the spatial stream of CONFIG
 	$(VIDREC) train $(CONFIG) --stream spatial $(run) $(resume)

@@ -38,11 +38,16 @@ def test_there_are_experiments():
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_experiment_loads_and_survives_a_dump(path, tmp_path):
     experiment = config.load(path)
-    assert experiment.name == path.stem
+    assert experiment.name.endswith(path.stem)
     assert experiment.clip_spec().segments == experiment.clip.segments
     again = config.load(write(tmp_path, config.dump(experiment)))
     assert again == experiment
     assert config.dump(again) == config.dump(experiment)
+
+
+def test_no_two_experiments_have_the_same_run_folder():
+    names = [config.load(path).name for path in EXPERIMENTS]
+    assert len(set(names)) == len(names)
 
 
 def test_dump_writes_every_default(tmp_path):
@@ -67,6 +72,7 @@ def test_dump_writes_every_default(tmp_path):
         "factor": 0.2,
         "every": 10,
         "at": [],
+        "warm_up": 0,
         "minimum": 1e-4,
     }
 

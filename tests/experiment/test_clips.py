@@ -63,6 +63,7 @@ def test_the_fast_dct_is_nearly_the_exact_one(content):
         assert difference.mean() < 0.5
 
 
+@pytest.mark.slow
 def test_a_bad_image_in_training_is_named_or_skipped(content, tmp_path, capsys):
     """The whole way: split, decoding, `fit`, exit code; and the run that stopped can go on."""
     shutil.copytree(content["data"]["root"], tmp_path / "store")
@@ -91,6 +92,7 @@ def test_a_bad_image_in_training_is_named_or_skipped(content, tmp_path, capsys):
     assert "1 videos could not be read, and others took their place" in told.out
 
 
+@pytest.mark.slow
 def test_clips_that_the_device_finishes_train_the_same(content, tmp_path):
     """The logs of two stages; the codes differ by one here and there."""
     spatial = CONFIG["streams"]["spatial"]

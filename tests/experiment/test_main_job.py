@@ -88,6 +88,7 @@ def test_score_files_fuse_to_the_fused_file(job):
     assert summary.chance["fused"] == pytest.approx(1 / 9)
 
 
+@pytest.mark.slow
 def test_a_second_run_skips_what_is_done(job, capsys):
     weights = job / "runs/tiny/spatial/stream.weights.h5"
     before = weights.stat().st_mtime_ns
@@ -111,6 +112,7 @@ def test_resume_refuses_another_configuration(job, capsys):
     assert "begun with another configuration: seed differ" in error
 
 
+@pytest.mark.slow
 def test_an_interrupted_stream_goes_on_where_it_stopped(job, tmp_path, capsys):
     """Killed within its second stage, with one of two epochs done."""
     from vidrec.training import callbacks
@@ -200,6 +202,7 @@ def test_predict_names_the_classes(job, capsys):
     assert all("%" in line for line in lines[1:])
 
 
+@pytest.mark.slow
 def test_export_to_another_folder_reports_parity(job, tmp_path, capsys):
     assert run(job, "export", "--model", str(tmp_path / "m")) == 0
     text = capsys.readouterr().out
@@ -207,6 +210,7 @@ def test_export_to_another_folder_reports_parity(job, tmp_path, capsys):
     assert (tmp_path / "m/saved_model.pb").exists()
 
 
+@pytest.mark.slow
 def test_a_partial_data_set_stops_unless_allowed_and_every_result_says_so(job, tmp_path, capsys):
     store = tmp_path / "store"
     shutil.copytree(job / "store", store)

@@ -12,7 +12,7 @@ from vidrec.pipeline.augmentation import Augmentation
 from vidrec.pipeline.dataset import evaluation_clips, training_clips
 from vidrec.pipeline.source import ClipSource
 
-CLIP = ClipSpec(size=16, flow_length=3)
+CLIP = ClipSpec(segments=2, size=16, flow_length=2)
 STILL = Augmentation(crop_range=(1, 1), flip_lr=0, flip_ud=0, brightness=0)
 LENGTHS = {f"clap/c{number}": 6 + number for number in range(5)}
 BROKEN = "clap/c2"

@@ -2,7 +2,13 @@
 
 import pytest
 
-from vidrec.training.schedules import constant, cosine_decay, milestone_decay, step_decay
+from vidrec.training.schedules import (
+    constant,
+    cosine_decay,
+    milestone_decay,
+    step_decay,
+    warm_up,
+)
 
 
 def test_step_decay_of_the_paper():
@@ -27,3 +33,8 @@ def test_milestones_of_t_stam():
 
 def test_a_constant_rate_has_no_floor():
     assert [constant(epoch, rate=1e-6) for epoch in (0, 500)] == [1e-6, 1e-6]
+
+
+def test_the_rate_warms_up():
+    rates = [warm_up(epoch, rate_of=lambda epoch: 8.0 - epoch, epochs=4) for epoch in range(6)]
+    assert rates == [2.0, 3.5, 4.5, 5.0, 4.0, 3.0]

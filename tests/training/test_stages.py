@@ -71,6 +71,9 @@ def test_a_model_without_that_backbone_is_refused(tiny):
     with pytest.raises(ValueError, match=r"sub-model whose name ends.*\('_xception',\)"):
         set_trainable(tiny, "all")
     assert set_trainable(tiny, "head", backbones=("tiny",)) == 15
+    assert set_trainable(tiny, "all", backbones=()) == tiny.count_params() - 16
+    with pytest.raises(ValueError, match=r"ends with one of \(\)"):
+        set_trainable(tiny, "head", backbones=())
 
 
 def test_weight_decay_is_added_to_the_gradient_of_open_kernels_alone(tiny):

@@ -5,6 +5,7 @@ from pathlib import Path
 from vidrec.cli.options import STREAMS, WORKERS, add_experiment, add_verb, experiment_of
 
 OUT = "runs"
+ATTENTION = "attention.png"
 DEMO = "experiments/multiseg_xception/demo.yaml"
 
 
@@ -46,11 +47,18 @@ def predict(options):
 
     predictor = Predictor(options.model)
     prediction = predictor.predict(options.clip)
-    print(options.clip)
-    for name, probability in prediction.top(options.top):
-        print(f"  {probability:7.2%}  {name}")
+    _print_classes(options.clip, prediction.top(options.top))
     for note in predictor.notes:
         print(note)
+
+
+def show_attention(options):
+    from vidrec.experiment.attention import TOP
+    from vidrec.experiment.attention import show_attention as draw
+
+    prediction = draw(options.folder, options.clip, options.out, columns=options.columns)
+    _print_classes(options.clip, prediction.top(TOP))
+    print(options.out)
 
 
 def demo(options):
@@ -77,9 +85,22 @@ def add(verbs):
     new.add_argument("--model", required=True, help="folder that `vidrec export` wrote")
     new.add_argument("--top", type=int, default=5)
 
+    text = "a picture of where a trained stream with attention looks in a video"
+    new = add_verb(verbs, "show-attention", show_attention, text)
+    new.add_argument("folder", metavar="run", help="run folder of the stream, of `vidrec train`")
+    new.add_argument("clip", help="video file")
+    new.add_argument("--out", default=ATTENTION, help=f"PNG to write, default {ATTENTION}")
+    new.add_argument("--columns", type=int, default=8, help="frames shown, default 8")
+
     text = "the main job on the embedded data set"
     new = _add_experiment(verbs, "demo", demo, text, default=DEMO)
     new.add_argument("--workers", type=int, help=WORKERS)
+
+
+def _print_classes(clip, top):
+    print(clip)
+    for name, probability in top:
+        print(f"  {probability:7.2%}  {name}")
 
 
 def _add_experiment(verbs, name, run, text, *, default=None):

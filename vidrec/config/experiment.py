@@ -46,7 +46,7 @@ class Model(Section):
 class Fusion(Section):
     """Weights of the streams' scores, and how they are summed; see `models.layers.fusion`.
 
-    fuse_on: what is summed, "scores" or "probabilities"; null for what the segments' consensus is on.
+    fuse_on: "scores" or "probabilities" are summed; null for what the segments' consensus is on.
     """
 
     spatial: float = Field(1.0, ge=0)
@@ -63,6 +63,7 @@ class Evaluation(Section):
     segments: K of the test where it is not that of training, for models that take any (T-STAM: 25).
     crops: 1, the centre; 5, with the corners; 10, with all of them mirrored. `views_on` is what is
     averaged over them, "scores" or "probabilities". Validation after an epoch has neither.
+    batch_size: clips at once; each view counts as one.
     average: "accuracy" reports the mean of the draws' accuracies, as the paper does; "scores"
     averages the draws' scores and reports their accuracy.
     short_side, resize: to what images are scaled before the central crop; see

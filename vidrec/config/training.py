@@ -27,22 +27,28 @@ class Augment(Section):
 
 
 class Optimizer(Section):
-    """weight_decay: see `vidrec.training.stages.decay_weights`."""
+    """weight_decay: of sgd and adam, see `vidrec.training.stages.decay_weights`; of adamw, decoupled
+    from the gradient as AdamW has it. epsilon: of adam and adamw; PyTorch's is 1e-8."""
 
-    name: Literal["sgd", "adam"] = "sgd"
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
+    epsilon: float = Field(1e-7, gt=0)
 
 
 class Schedule(Section):
     """The rate of an epoch: `step` multiplies it by `factor` every so many epochs, `milestones` at
-    certain ones, `cosine` falls to `minimum`, `constant` stays. `minimum` is of step and cosine."""
+    certain ones, `cosine` falls to `minimum`, `constant` stays. `minimum` is of step and cosine.
+
+    warm_up: epochs in which the rate rises to that, in equal steps.
+    """
 
     kind: Literal["step", "milestones", "cosine", "constant"] = "step"
     rate: float = Field(gt=0)
     factor: float = Field(0.2, gt=0, le=1)
     every: int = Field(10, ge=1)
     at: list[int] = []
+    warm_up: int = Field(0, ge=0)
     minimum: float = Field(1e-4, ge=0)
 
     @pydantic.model_validator(mode="after")

@@ -121,19 +121,20 @@ def evaluation_batches(experiment, source, *, draw=0):
     """The clip of each test video, in all its views: random draw number `draw`, or the centre of
     each segment."""
     views = {"views": experiment.evaluation.crops, "flow_flip": experiment.augment.flow_flip}
-    return _evaluation(experiment, source, seed=draw, **views)
+    batch = max(1, experiment.evaluation.batch_size // experiment.evaluation.crops)
+    return _evaluation(experiment, source, batch, seed=draw, **views)
 
 
 def validation_batches(experiment, source):
     """What each epoch is watched by: the first draw, in one view."""
-    return _evaluation(experiment, source)
+    return _evaluation(experiment, source, experiment.evaluation.batch_size)
 
 
-def _evaluation(experiment, source, **options):
+def _evaluation(experiment, source, batch_size, **options):
     settings = experiment.evaluation
     return dataset.evaluation_clips(
         source,
-        batch_size=settings.batch_size,
+        batch_size=batch_size,
         sampling_mode=settings.sampling,
         short_side=settings.short_side,
         to=settings.resize,

@@ -1,6 +1,5 @@
 """Trains one stream of an experiment through its stages."""
 
-import functools
 import shutil
 from pathlib import Path
 
@@ -17,13 +16,14 @@ from vidrec.experiment.runs import (
     stream_folder,
 )
 from vidrec.experiment.splits import describe, split_videos
+from vidrec.experiment.stage_plans import stage_plan
 from vidrec.files import flush
 from vidrec.models import registry
 from vidrec.models.transfer import transfer_weights
 from vidrec.pipeline.order import steps_per_epoch
-from vidrec.training import callbacks, checkpoints, schedules
+from vidrec.training import callbacks, checkpoints
 from vidrec.training.finishing import with_finishing
-from vidrec.training.fit import StagePlan, train_stage
+from vidrec.training.fit import train_stage
 from vidrec.training.stages import set_trainable
 from vidrec.training.strategy import check_batch_size, choose_strategy
 
@@ -103,7 +103,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
             with source.guard.explained(), held_out.guard.explained():
                 train_stage(
                     model,
-                    _stage_plan(stage, backbones),
+                    stage_plan(stage, backbones),
                     number=number,
                     clips_from=lambda first, stage=stage, number=number: clips.training_batches(
                         experiment, source, stage, number=number, first_epoch=first
@@ -147,37 +147,3 @@ def _new_stream(experiment, stream, out, classes, clip, test_videos):
     how = f", {averaged} averaged over its input channels" if averaged else ""
     print(f"{stream}: starts from {run}{how}", flush=True)
     return model, parent.data
-
-
-def _stage_plan(stage, backbones):
-    schedule = stage.schedule
-    if stage.optimizer.name == "sgd":
-        optimizer = keras.optimizers.SGD(schedule.rate, momentum=stage.optimizer.momentum)
-    else:
-        optimizer = keras.optimizers.Adam(schedule.rate)
-    return StagePlan(
-        name=stage.name,
-        layers=stage.layers,
-        epochs=stage.epochs,
-        optimizer=optimizer,
-        rate_of=_rate_of(schedule, stage.epochs),
-        stop=stage.stop.model_dump() if stage.stop else None,
-        freeze_bn=stage.freeze_bn,
-        checkpoint_every=stage.checkpoint_every,
-        weight_decay=stage.optimizer.weight_decay,
-        backbones=backbones,
-    )
-
-
-def _rate_of(schedule, epochs):
-    """The function of an epoch that a schedule stands for."""
-    function, *names = {
-        "step": (schedules.step_decay, "rate", "factor", "every", "minimum"),
-        "milestones": (schedules.milestone_decay, "rate", "factor", "at"),
-        "cosine": (schedules.cosine_decay, "rate", "minimum"),
-        "constant": (schedules.constant, "rate"),
-    }[schedule.kind]
-    arguments = schedule.model_dump(include=set(names))
-    if schedule.kind == "cosine":
-        arguments["epochs"] = epochs
-    return functools.partial(function, **arguments)

@@ -2,25 +2,15 @@
 
 import dataclasses
 import json
-import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 import tensorflow as tf
 
 from vidrec.clip import ClipSpec
 from vidrec.export.savedmodel import CLASSES, FACTS
+from vidrec.export.video_clip import ClipReader
 from vidrec.extraction.engines import FlowSettings
-from vidrec.extraction.jpeg import decode_gray, encode_jpeg
-from vidrec.extraction.video import (
-    COUNT_TOLERANCE,
-    VideoError,
-    promised_frames,
-    read_frames,
-)
-from vidrec.pipeline import sampling
-from vidrec.pipeline.crops import centre_crop
 from vidrec.pipeline.policies import Sampling
 
 
@@ -45,6 +35,7 @@ class Predictor:
         folder: path of what `export_savedmodel` wrote.
 
     Attributes:
+        reader: ClipReader, which makes the clips as those of the test were made.
         notes: list of str, what is to be known of the model's results.
 
     Raises:
@@ -61,11 +52,14 @@ class Predictor:
                 )
         self.classes = tuple((folder / "assets" / CLASSES).read_text().splitlines())
         facts = json.loads((folder / "assets" / FACTS).read_text())
-        self.clip = ClipSpec(**facts["clip"])
-        self.flow = facts["flow"] and FlowSettings(**facts["flow"])
-        self.sampling = Sampling(**facts.get("sampling", {}))
-        self.short_side, self.resize = facts["short_side"], facts.get("resize")
-        self.pad = facts["short_video"] == "pad"
+        self.reader = ClipReader(
+            clip=ClipSpec(**facts["clip"]),
+            sampling=Sampling(**facts.get("sampling", {})),
+            flow=facts["flow"] and FlowSettings(**facts["flow"]),
+            short_side=facts["short_side"],
+            resize=facts.get("resize"),
+            pad=facts["short_video"] == "pad",
+        )
         self.notes = [
             f"Trained on partial data: {missing:,} of {expected:,} videos were missing"
             for missing, expected in facts.get("partial", [])  # not of 0.1.0
@@ -74,10 +68,7 @@ class Predictor:
         self._serve = self._model.signatures["serving_default"]
 
     def predict(self, path):
-        """Reads a video, computes the flow that the clip needs, and runs the model.
-
-        Frames and flow pass through JPG just as extracted ones do, so that the model sees what it
-        was trained on. The clip is the centre of each segment.
+        """Makes the clip of a video (`ClipReader.read`), and runs the model.
 
         Args:
             path: path of a video file.
@@ -88,48 +79,6 @@ class Predictor:
         Raises:
             vidrec.extraction.video.VideoError: if the file cannot be read or is too short.
         """
-        jpegs = [encode_jpeg(frame) for frame in read_frames(path)]  # decoded, they fill memory
-        promised, _ = promised_frames(path)
-        if len(jpegs) < promised - COUNT_TOLERANCE:
-            warnings.warn(
-                f"{path} seems to be truncated: {len(jpegs)} frames decoded of {promised}. The "
-                "prediction is of these.",
-                stacklevel=2,
-            )
-        need = 2 - self.sampling.places(1, self.clip)
-        if self.pad:
-            need = 2 if "flow" in self.clip.modalities else 1
-        if len(jpegs) < need:
-            raise VideoError(f"{path} has {len(jpegs)} frames; this model needs at least {need}.")
-        chosen = self.sampling.frames(len(jpegs), self.clip)
-        images = {}
-        if "rgb" in self.clip.modalities:
-            images["rgb"] = np.stack([_decode_rgb(jpegs[i]) for i in chosen.numpy()])
-        if "flow" in self.clip.modalities:
-            pairs = sampling.flow_windows(chosen, self.clip, len(jpegs)).numpy()
-            images["flow"] = self._flow_stacks(jpegs, pairs)
-        clip = centre_crop(
-            {name: tf.constant(value) for name, value in images.items()},
-            self.clip.size,
-            short_side=self.short_side,
-            to=self.resize,
-        )
+        clip, frames = self.reader.read(path)
         scores = self._serve(**{name: value[None] for name, value in clip.items()})
-        return Prediction(
-            self.classes, scores["probabilities"].numpy()[0], tuple(chosen.numpy().tolist())
-        )
-
-    def _flow_stacks(self, jpegs, pairs):
-        """uint8 (T, H, W, 2L); each pair that occurs is computed once."""
-        codes, settings = {}, self.flow.available()
-        for i in np.unique(pairs):
-            pair = settings.codes(*(decode_gray(jpegs[j]) for j in (i, i + 1)))
-            stored = [encode_jpeg(np.ascontiguousarray(pair[..., k])) for k in (0, 1)]
-            codes[i] = [decode_gray(jpeg) for jpeg in stored]
-        return np.stack(
-            [np.stack([image for i in stack for image in codes[i]], axis=-1) for stack in pairs]
-        )
-
-
-def _decode_rgb(jpeg):
-    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
+        return Prediction(self.classes, scores["probabilities"].numpy()[0], tuple(frames.tolist()))

@@ -12,6 +12,11 @@ def step_decay(epoch, *, rate, factor=0.2, every=10, minimum=1e-4):
     return max(rate * factor ** (epoch // every), minimum)
 
 
+def warm_up(epoch, *, rate_of, epochs):
+    """The rate of `rate_of`, times 1 / n, 2 / n, ... in the first n = `epochs` epochs."""
+    return rate_of(epoch) * min(1.0, (epoch + 1) / epochs)
+
+
 def milestone_decay(epoch, *, rate, at, factor):
     """`rate` times `factor` for each epoch of `at` that has come (T-STAM, section 4.2)."""
     return rate * factor ** sum(epoch >= milestone for milestone in at)

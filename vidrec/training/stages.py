@@ -18,7 +18,8 @@ def set_trainable(model, layers, *, backbones=("xception",), freeze_bn=False):
         layers: "head" for none of the backbone; "last33" (or any number) for its last 33 layers,
             "block11-14" (or other numbers) for the layers from the first of block 11 on, "all";
             or an int n for `backbone.layers[n:]`.
-        backbones: sequence of str, the ends of the backbones' names.
+        backbones: sequence of str, the ends of the backbones' names; () for a model that has none,
+            which is trained as a whole.
         freeze_bn: bool, keep batch normalisation's weights and statistics as they are.
 
     Returns:
@@ -33,7 +34,7 @@ def set_trainable(model, layers, *, backbones=("xception",), freeze_bn=False):
         for layer in model._flatten_layers()
         if isinstance(layer, keras.Model) and layer.name.endswith(ends)
     ]
-    if not found:
+    if not found and (ends or layers != "all"):
         raise ValueError(
             f"`model` must hold a sub-model whose name ends with one of {ends}. "
             f"Received: {model.name!r}"

@@ -1,0 +1,57 @@
+"""Optimizers and rates are what a stage says."""
+
+import keras
+import numpy as np
+import pytest
+
+from vidrec.config.training import Stage
+from vidrec.experiment.stage_plans import stage_plan
+
+
+def plan(optimizer=None, **schedule):
+    content = {"name": "a", "epochs": 4, "batch_size": 2, "optimizer": optimizer or {}}
+    return stage_plan(Stage(**content, schedule={"rate": 0.5, **schedule}), ("tiny",))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"kind": "step", "every": 2, "factor": 0.1, "minimum": 0}, [0.5, 0.5, 0.05, 0.05]),
+        ({"kind": "milestones", "at": [1, 3], "factor": 0.1}, [0.5, 0.05, 0.05, 0.005]),
+        ({"kind": "cosine", "minimum": 0.1}, [0.5, 0.441421, 0.3, 0.158579]),
+        ({"kind": "constant"}, [0.5] * 4),
+        ({"kind": "constant", "rate": 1e-6, "warm_up": 2}, [5e-7, 1e-6, 1e-6, 1e-6]),
+    ],
+)
+def test_rates(schedule, expected):
+    rate_of = plan(**schedule).rate_of
+    assert [rate_of(epoch) for epoch in range(4)] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "attribute", "value"),
+    [
+        ({"name": "sgd", "momentum": 0.9}, keras.optimizers.SGD, "momentum", 0.9),
+        ({"name": "adam"}, keras.optimizers.Adam, "epsilon", 1e-7),
+        ({"name": "adamw", "epsilon": 1e-8}, keras.optimizers.AdamW, "epsilon", 1e-8),
+    ],
+)
+def test_optimizers(settings, kind, attribute, value):
+    optimizer = plan(settings).optimizer
+    assert type(optimizer) is kind
+    assert getattr(optimizer, attribute) == value
+    assert float(optimizer.learning_rate) == 0.5
+
+
+def test_decay_is_of_the_loss_or_of_the_optimizer_never_both():
+    assert plan({"name": "sgd", "weight_decay": 0.1}).weight_decay == 0.1
+    decoupled = plan({"name": "adamw", "weight_decay": 0.1})
+    assert decoupled.weight_decay == 0
+    layer = keras.layers.Dense(3, bias_initializer="ones")
+    layer.build((None, 2))
+    before = [weight.numpy() for weight in layer.weights]
+    still = [np.zeros_like(weight) for weight in before]
+    decoupled.optimizer.apply(still, layer.trainable_weights)
+    kernel, bias = layer.get_weights()
+    np.testing.assert_allclose(kernel, before[0] * (1 - 0.5 * 0.1), rtol=1e-6)
+    np.testing.assert_array_equal(bias, before[1])

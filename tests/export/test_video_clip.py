@@ -1,0 +1,88 @@
+"""A clip that is read from a video is the one that extraction and the pipeline make of it."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from vidrec.clip import ClipSpec
+from vidrec.datasets import synthetic
+from vidrec.export.video_clip import ClipReader
+from vidrec.extraction.batch import extract_flow, extract_frames
+from vidrec.extraction.engines import FlowSettings
+from vidrec.extraction.video import VideoError, read_frames
+from vidrec.pipeline.dataset import evaluation_clips
+from vidrec.pipeline.policies import Sampling
+from vidrec.pipeline.source import ClipSource
+from vidrec.store import Store
+
+CLIP = ClipSpec(segments=5, size=64, flow_length=2)
+FLOW = FlowSettings(engine="farneback")
+INTERVALS = Sampling(policy="intervals")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    root = tmp_path_factory.mktemp("videos")
+    spec = synthetic.SyntheticSpec(groups=2, test_groups=1, clips=1, frames=12, size=80)
+    synthetic.write_videos(root, spec)
+    return root / "BlueDotsSwing/v_BlueDotsSwing_g02_c01.avi"
+
+
+@pytest.fixture(scope="module")
+def stored(video, tmp_path_factory):
+    """(Store, its index) with frames and flow of the video."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    table = pd.DataFrame([{"video_id": "one/v", "label": "one", "group": "", "path": str(video)}])
+    extract_frames(table, store, workers=0)
+    return store, extract_flow(store, FLOW, workers=0)
+
+
+@pytest.mark.parametrize(
+    ("clip", "timing", "frames"),
+    [
+        (CLIP, None, [1, 3, 5, 7, 9]),  # 10 places for two pairs
+        (CLIP.only("rgb"), None, [1, 3, 6, 8, 10]),
+        (CLIP.only("rgb"), CLIP, [1, 3, 5, 7, 9]),  # the moments that the flow stream sees
+        (CLIP.only("flow"), CLIP, [1, 3, 5, 7, 9]),
+    ],
+)
+@pytest.mark.parametrize("scale", [{"short_side": 70}, {"resize": (66, 88)}])
+def test_a_clip_equals_extraction_and_pipeline(video, stored, clip, timing, frames, scale):
+    store, index = stored
+    source = ClipSource(
+        store=store, table=index, classes=["one"], clip=clip, sampling=INTERVALS, timing=timing
+    )
+    to = {"short_side": scale.get("short_side"), "to": scale.get("resize")}
+    expected, _, facts = next(iter(evaluation_clips(source, batch_size=1, **to)))
+    reader = ClipReader(clip=clip, sampling=INTERVALS, timing=timing, flow=FLOW, **scale)
+    found, chosen = reader.read(video)
+    assert chosen.tolist() == facts["frames"][0].numpy().tolist() == frames
+    assert found.keys() == set(clip.modalities) == expected.keys()
+    for name, images in found.items():
+        assert images.shape == clip.shape(name)
+        np.testing.assert_array_equal(images, expected[name][0])
+
+
+def test_a_folder_of_images_is_read_as_the_video_of_them(video, tmp_path):
+    for i, frame in enumerate(read_frames(video), 1):
+        assert cv2.imwrite(str(tmp_path / f"{i}.png"), frame)
+    reader = ClipReader(clip=CLIP.only("rgb"), sampling=INTERVALS)
+    clip, _ = reader.read(tmp_path)
+    np.testing.assert_array_equal(clip["rgb"], reader.read(video)[0]["rgb"])
+
+
+def test_a_short_video_is_refused_or_repeats_its_end(video, tmp_path):
+    for i, frame in enumerate(list(read_frames(video))[:2], 1):
+        assert cv2.imwrite(str(tmp_path / f"{i}.png"), frame)
+    options = {"clip": CLIP, "sampling": INTERVALS, "flow": FLOW}
+    with pytest.raises(VideoError, match=r"has 2 frames; this model needs at least 3\."):
+        ClipReader(**options).read(tmp_path)
+    with pytest.raises(VideoError, match="needs at least 3"):  # of both streams
+        ClipReader(clip=CLIP.only("rgb"), sampling=INTERVALS, timing=CLIP).read(tmp_path)
+    clip, chosen = ClipReader(**options, pad=True).read(tmp_path)
+    assert chosen.tolist() == [0] * 5
+    pairs = clip["flow"].numpy()
+    assert pairs.std() > 0  # the only pair, again and again
+    np.testing.assert_array_equal(pairs[..., :2], pairs[..., 2:])
+    np.testing.assert_array_equal(pairs[:1].repeat(5, axis=0), pairs)
