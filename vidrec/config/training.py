@@ -27,8 +27,8 @@ class Augment(Section):
 
 
 class Optimizer(Section):
-    """weight_decay: of sgd and adam, see `vidrec.training.stages.decay_weights`; of adamw, decoupled
-    from the gradient as AdamW has it. epsilon: of adam and adamw; PyTorch's is 1e-8."""
+    """weight_decay: of sgd and adam, see `vidrec.training.stages.decay_weights`; of adamw,
+    decoupled from the gradient. epsilon: of adam and adamw; PyTorch's is 1e-8."""
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)
