@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tests.models.bn_inception_reference import convolutions, forward, random_state
-from tests.models.macs import macs
 from vidrec.models.backbones.bn_inception import RGB_MEANS, SE_BLOCKS, bn_inception
 from vidrec.models.backbones.bn_inception_weights import assign, from_pytorch
 
@@ -75,18 +74,13 @@ def test_parameters_with_the_classifier_of_imagenet(plain):
     assert trainable(keras.Model(plain.input, keras.layers.Dense(1000)(x))) == 11_295_240
 
 
-def test_shapes_hidden_units_and_work_at_full_size():
+def test_shapes_and_hidden_units_at_full_size():
     net = bn_inception(224, 3)
     shapes = {b: net.get_layer(f"inception_{b}_output").output.shape[1:] for b in SHAPES}
     assert shapes == SHAPES
     assert net.get_layer("pool2_3x3_s2").output.shape[1:] == (28, 28, 192)
     hidden = [net.get_layer(f"inception_{block}_se_down").units for block in SHAPES]
     assert hidden == [16, 20, 36, 36, 36, 38, 38, 66, 64, 64]
-    assert sum(macs(net).values()) == pytest.approx(2.0322e9, rel=1e-4)
-    assert sum(macs(bn_inception(224, 10)).values()) == pytest.approx(2.3076e9, rel=1e-4)
-    assert sum(macs(bn_inception(224, 3, se_blocks=())).values()) == pytest.approx(
-        2.0316e9, rel=1e-4
-    )
 
 
 def test_layers_with_weights_are_named_as_the_public_ones():

@@ -15,6 +15,7 @@ import pytest
 from tests.models.small_deep_fusion import random_clips
 from vidrec.clip import ClipSpec
 from vidrec.models import deep_fusion_tpn
+from vidrec.models.macs import count_macs, macs_by_layer
 
 
 @pytest.fixture
@@ -34,28 +35,6 @@ def part(model, name):
     for step in name.split("/"):
         model = model.get_layer(step)
     return model
-
-
-def multiplications(layer, images=1):
-    """Of one clip, with the additions that go with them; `images` for what is folded."""
-    if isinstance(layer, keras.Model):
-        return sum(multiplications(inner, images) for inner in layer.layers)
-    if isinstance(layer, keras.layers.Bidirectional):
-        cell = layer.forward_layer.cell
-        steps = layer.input.shape[1]
-        return 2 * steps * (math.prod(cell.kernel.shape) + math.prod(cell.recurrent_kernel.shape))
-    if isinstance(layer, keras.layers.Conv2D | keras.layers.Conv3D):
-        return images * math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
-    return math.prod(layer.kernel.shape) if isinstance(layer, keras.layers.Dense) else 0
-
-
-def multiplications_by_part(model):
-    towers = ("spatial_vgg16", "temporal_vgg9")
-    found = {
-        layer.name: multiplications(layer, 24 if layer.name in towers else 1)
-        for layer in model.layers
-    }
-    return {name: count for name, count in found.items() if count}
 
 
 def test_parameters_of_the_whole_and_of_every_part(outline):
@@ -154,7 +133,7 @@ def test_at_64_px(outline):
 
 
 def test_multiplications_of_one_clip(outline):
-    found = multiplications_by_part(outline())
+    found = macs_by_layer(outline(), deep_fusion_tpn.DEFAULT_CLIP, depth=1)
     assert found == {
         "spatial_vgg16": 368_319_135_744,
         "temporal_vgg9": 294_100_402_176,
@@ -176,13 +155,13 @@ def test_multiplications_of_one_clip(outline):
     ],
 )
 def test_multiplications_of_variants(outline, total, options):
-    assert sum(multiplications_by_part(outline(**options)).values()) == total
+    assert count_macs(outline(**options)) == total
 
 
 def test_pool4_before_the_first_mst_quarters_its_work(outline):
     def first(**options):
-        inner = outline(**options).get_layer("temporal_mst3d").layers
-        return sum(multiplications(layer) for layer in inner if "block4_mst" in layer.name)
+        found = macs_by_layer(outline(**options).get_layer("temporal_mst3d"))
+        return sum(macs for name, macs in found.items() if name.startswith("block4_mst"))
 
     assert first() == 226_895_069_184
     assert first(pool4="before_mst") == 226_895_069_184 / 4

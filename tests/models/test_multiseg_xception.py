@@ -179,7 +179,7 @@ def test_dropout_is_the_paper_s(stream):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"fold_segments": True}, {"consensus": "weighted"}, {"consensus_on": "probabilities"}],
+    [{"consensus": "weighted"}, {"fold_segments": True, "consensus_on": "probabilities"}],
 )
 def test_saved_and_loaded_in_safe_mode(options, clips, tmp_path):
     model = build(("rgb", "flow"), **options)

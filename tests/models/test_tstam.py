@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 
-from tests.models.macs import macs
 from tests.models.small_tstam import CLASSES, CLIP, FRAMES, build, liven, logits, random_clips
 from vidrec.clip import ClipSpec
 from vidrec.models import tstam
@@ -75,14 +74,9 @@ def test_the_default_model_at_full_size():
         "rgb": (None, None, 224, 224, 3),
         "flow": (None, None, 224, 224, 10),
     }
-    for modality, frame in (("rgb", 2.0322e9), ("flow", 2.3076e9)):
+    for modality in ("rgb", "flow"):
         stream = model.get_layer(f"{modality}_stream")
         assert stream.get_layer(f"{modality}_s_pool").input[0].shape == (None, None, 7, 7, 1024)
-        work = macs(stream)
-        once = work.pop(f"{modality}_logits")
-        assert sum(work.values()) == pytest.approx(frame + 0.1569e9, rel=1e-4)
-        total = {"rgb": 13.135e9, "flow": 14.787e9}[modality]
-        assert 6 * sum(work.values()) + once == pytest.approx(total, rel=1e-4)
 
 
 def test_the_head_s_parts(stream):
