@@ -70,6 +70,8 @@ def written(root, folder, streams, sections):
     return plan, run
 
 
+# Clips of eight frames from videos of six.
+@pytest.mark.filterwarnings("ignore:9 videos are so short")
 def test_a_network_of_both_modalities_is_one_stream(root, tmp_path, capsys):
     stages = [
         {**STAGE, "name": name, "layers": layers, "epochs": 1, "batch_size": 9}

@@ -89,7 +89,9 @@ def test_short_videos_are_padded_with_the_last_frame_and_pair(tmp_path, write_st
     message = r"2 videos are too short: this clip needs at least 7 frames. Received: \['clap/c1', "
     with pytest.raises(ValueError, match=message):
         source_of(short, ("clap", "jump"), clip)
-    with pytest.warns(UserWarning, match=r"2 videos have fewer places .* 2 segments.*'clap/c2'"):
+    with pytest.warns(
+        UserWarning, match=r"2 videos are so short that a clip of 4 takes .*'clap/c2'"
+    ):
         source = source_of(short, ("clap", "jump"), clip, short_video="pad")
     for mode in ("centre", "random"):
         found = moments(read_all(source, sampling_mode=mode)[0])
@@ -102,7 +104,7 @@ def test_short_videos_are_padded_with_the_last_frame_and_pair(tmp_path, write_st
 
 def test_rgb_alone_needs_one_frame_a_video(tmp_path, write_store, moments):
     single = write_store(tmp_path, lengths={"clap/c1": 1, "clap/c2": 2})
-    with pytest.warns(UserWarning, match=r"fewer places to begin than the clip's 3 segments"):
+    with pytest.warns(UserWarning, match=r"2 videos are so short that a clip of 3 takes"):
         source = source_of(single, ("clap",), CLIP.only("rgb"))
     found = moments(read_all(source)[0])
     assert found["rgb"][1].tolist() == [[0, 0, 0], [0, 0, 1]]

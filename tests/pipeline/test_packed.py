@@ -88,7 +88,7 @@ def test_short_padded_videos_are_equal(tmp_path, write_store):
     clip = dataclasses.replace(CLIP, flow_length=5, frames_per_segment=2, segments=2)
     both = []
     for store in (loose, Store(tmp_path / "packed", PACKED)):
-        with pytest.warns(UserWarning, match="fewer places"):
+        with pytest.warns(UserWarning, match="2 videos are so short"):
             source = source_of(store, ("clap", "jump"), clip, short_video="pad")
         both.append(batches(evaluation_clips(source, batch_size=3, sampling_mode="random")))
     assert_equal(*both)

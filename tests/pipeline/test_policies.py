@@ -56,6 +56,27 @@ def test_short_videos_give_whole_clips(policy, n_frames):
     assert pairs.max() <= n_frames - 2
 
 
+@pytest.mark.parametrize(
+    ("policy", "options", "least"),  # flow of two pairs in each of the four frames
+    [
+        ("segments", {}, 6),
+        ("intervals", {}, 6),
+        ("strided", {}, 4),
+        ("even", {}, 4),
+        ("consecutive", {"step": 3}, 8),
+    ],
+)
+def test_from_how_many_frames_on_none_repeats(policy, options, least):
+    clip = ClipSpec(segments=4, flow_length=2)
+    sampling = Sampling(policy=policy, **options)
+    lengths = np.arange(2, 14)
+    expected = [n < least for n in lengths.tolist()]
+    assert sampling.repeats(lengths, clip).tolist() == expected
+    for n in lengths:
+        frames = sampling.frames(n, clip).numpy()
+        assert (len(set(frames)) < 4) == expected[n - 2], (n, frames)
+
+
 def test_places():
     needs = {policy: Sampling(policy=policy).places(100, BOTH) for policy in POLICIES}
     # L = 4 pairs behind each of two frames, where the flow must lie within the video

@@ -72,6 +72,15 @@ class Sampling:
             return sampling.count_starts(n_frames, _apart(clip))
         return n_frames - (1 if "flow" in clip.modalities else 0)
 
+    def repeats(self, n_frames, clip):
+        """Whether a clip of so many frames, N, takes an image more than once: bool, of a Series
+        too."""
+        if self.policy == "segments":
+            return self.places(n_frames, clip) < clip.segments
+        if self.policy == "intervals":
+            return self.places(n_frames, clip) < clip.frames
+        return n_frames < (clip.frames - 2) * self.step + 2
+
     def run(self, clip):
         """How many frames of a clip (int) lie close together, and are best read in one go."""
         near = {"segments": clip.frames_per_segment, "consecutive": clip.frames}

@@ -83,11 +83,11 @@ class ClipSource:
         too_short = starts < 1 if self.short_video == "error" else table.n_frames < least
         need = least if self.short_video == "pad" else 2 - self.sampling.places(1, self.timing)
         _refuse(table[too_short], f"are too short: this clip needs at least {need} frames")
-        few = table[starts < self.clip.segments] if self.sampling.policy == "segments" else ()
-        if len(few):
+        short = table[self.sampling.repeats(table.n_frames, self.timing)]
+        if len(short):
             warnings.warn(
-                f"{len(few)} videos have fewer places to begin than the clip's "
-                f"{self.clip.segments} segments, so their images repeat. {_listed(few)}",
+                f"{len(short)} videos are so short that a clip of {self.clip.frames} takes some of "
+                f"their images more than once. {_listed(short)}",
                 stacklevel=3,
             )
         object.__setattr__(self, "_images", self._open())
