@@ -15,6 +15,7 @@ import sys
 import keras, numpy as np, tensorflow as tf
 sys.path.insert(0, {tests!r})
 from tests.training.conftest import make_model
+from vidrec.training.stages import decay_weights
 from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
 
 devices = int(sys.argv[1])
@@ -35,6 +36,7 @@ with strategy.scope():
             layer.rate = 0.0
     if sys.argv[2] == "synchronised":
         synchronise_batch_norm(model)
+    decay_weights(model, 0.1)
     model.compile(
         keras.optimizers.SGD(0.1),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
