@@ -45,8 +45,8 @@ def transfer_weights(source, target, *, include_head=True, scale=None):
     Args:
         source: keras.Model.
         target: keras.Model of the same layers; the channels of its input may differ.
-        include_head: bool, whether the Dense layers named "<...>logits" are copied; without them,
-            the target may have other classes.
+        include_head: bool, whether the Dense layers named "<...>logits" or "<...>head" are copied;
+            without them, the target may have other classes.
         scale: see `cross_modality_kernel`.
 
     Returns:
@@ -75,7 +75,7 @@ def transfer_weights(source, target, *, include_head=True, scale=None):
 
 
 def _is_head(layer):
-    return isinstance(layer, keras.layers.Dense) and layer.name.endswith("logits")
+    return isinstance(layer, keras.layers.Dense) and layer.name.endswith(("logits", "head"))
 
 
 def _pairs(source, target):
