@@ -22,6 +22,8 @@ SEED ?=
 CLIP ?=
 MODEL ?= $(OUT)/$(notdir $(basename $(CONFIG)))/savedmodel
 PYTEST ?=
+# Of the tests: each takes up to 4 GB, and all tests of a file are in one.
+PROCESSES ?= --numprocesses 2 --dist loadfile
 
 BIN = $(VENV)/bin
 VIDREC = $(BIN)/vidrec
@@ -79,10 +81,10 @@ demo: setup ## the main job on the embedded data set: clips in, fused accuracy a
 	$(VIDREC) demo $(CONFIG) $(run) $(workers)
 
 test: setup ## the default tests
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest $(PROCESSES) $(PYTEST)
 
 test-slow: setup ## the tests that take longer
-	$(BIN)/python -m pytest -m slow $(PYTEST)
+	$(BIN)/python -m pytest -m slow $(PROCESSES) $(PYTEST)
 
 lint: setup ## style check and format check
 	$(RUFF) check $(CHECKS) .
