@@ -20,7 +20,8 @@ PACK ?= $(DATA)-packed
 RESUME ?=
 SEED ?=
 CLIP ?=
-MODEL ?= $(OUT)/$(notdir $(basename $(CONFIG)))/savedmodel
+NAME = $(shell sed -n 's/^name: *//p' '$(CONFIG)')
+MODEL ?= $(OUT)/$(NAME)/savedmodel
 PYTEST ?=
 # Of the tests: each takes up to 4 GB, and all tests of a file are in one.
 PROCESSES ?= --numprocesses 2 --dist loadfile

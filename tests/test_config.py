@@ -64,7 +64,7 @@ def test_dump_writes_every_default(tmp_path):
     assert content["data"]["split"]["seed"] == 0
     assert content["augment"]["crop_range"] == [0.66, 1.0]
     assert content["augment"]["flow_flip"] == "negate"
-    assert content["fusion"]["temporal"] == 1.5
+    assert content["fusion"]["temporal"] is None
     assert content["evaluation"]["draws"] == 3
     assert content["streams"]["spatial"]["stages"][0]["schedule"] == {
         "kind": "step",
@@ -73,7 +73,7 @@ def test_dump_writes_every_default(tmp_path):
         "every": 10,
         "at": [],
         "warm_up": 0,
-        "minimum": 1e-4,
+        "minimum": 0.0,
     }
 
 
@@ -109,24 +109,14 @@ def test_a_joint_stream_takes_both_modalities_and_fuses_within_itself(tmp_path):
         config.load(write(tmp_path, content))
 
 
-def test_streams_that_are_taken_are_not_trained(tmp_path):
+def test_streams_are_trained_behind_what_they_start_from(tmp_path):
     content = changed("streams", "temporal", value={"run": "elsewhere"})
     assert config.load(write(tmp_path, content)).trained == ["spatial"]
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, "scores"),
-        ({"consensus_on": "scores"}, "scores"),
-        ({"consensus_on": "probabilities"}, "probabilities"),
-    ],
-)
-def test_streams_are_fused_on_what_the_consensus_is_on(tmp_path, options, expected):
-    experiment = config.load(write(tmp_path, {**BASE, "model": {"options": options}}))
-    assert experiment.fused_on == expected
-    content = {**BASE, "model": {"options": options}, "fusion": {"fuse_on": "probabilities"}}
-    assert config.load(write(tmp_path, content)).fused_on == "probabilities"
+    content["streams"]["temporal"] = {"stages": [STAGE], "init": {"run": "spatial"}}
+    assert config.load(write(tmp_path, content)).trained == ["spatial", "temporal"]
+    content["streams"]["temporal"] = {"stages": [STAGE]}
+    content["streams"]["spatial"] = {"stages": [STAGE], "init": {"run": "temporal"}}
+    assert config.load(write(tmp_path, content)).trained == ["temporal", "spatial"]
 
 
 @pytest.mark.parametrize(
@@ -184,6 +174,26 @@ def test_all_problems_are_told_at_once(tmp_path):
             ("streams", "spatial"),
             {"stages": [STAGE, {**STAGE, "name": "b"}, STAGE]},
             r"the names of stages must differ, received \['a', 'b', 'a'\]",
+        ),
+        (("evaluation",), {"short_side": 240, "resize": [240, 320]}, "to `resize`, not to both"),
+        (("evaluation",), {"resize": [200, 320]}, "scales images to 200 px, less than clip.size"),
+        (
+            ("streams", "spatial"),
+            {"stages": [STAGE], "init": {"run": "spatial"}},
+            "spatial stream cannot start from itself",
+        ),
+        *(
+            (("streams", "spatial"), {"stages": [{**STAGE, **changes}]}, message)
+            for changes, message in (
+                ({"schedule": {"rate": 1e-5, "minimum": 1e-4}}, "`minimum`, 0.0001, is more than"),
+                (
+                    {"schedule": {"kind": "milestones", "rate": 0.1, "at": [2, 3]}},
+                    r"schedule.at must be epochs from 1 to 2: \[2, 3\]",
+                ),
+                ({"schedule": {"rate": 0.1, "warm_up": 4}}, "warm_up must be at most the 3 epochs"),
+                ({"optimizer": {"name": "adam", "momentum": 0.9}}, "`momentum` is of sgd"),
+                ({"optimizer": {"epsilon": 1e-8}}, "`epsilon` is of adam and adamw"),
+            )
         ),
         (("evaluation",), {"crops": 3}, "evaluation.crops: Input should be 1, 5 or 10"),
         *(

@@ -70,7 +70,7 @@ def video(tmp_path_factory):
 def clip(video):
     """Both modalities as the test has them: uint8 (T, S, S, C)."""
     found, _ = READER.read(video)
-    return {name: images.numpy() for name, images in found.items()}
+    return {name: images.numpy()[0] for name, images in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,7 @@ def test_a_folder_that_is_no_run_is_refused(folder, video, tmp_path):
 @pytest.mark.parametrize(
     ("name", "stream", "message"),
     [
-        ("plain", "spatial", r"model with attention, one of \['tstam'\]. .*run, a run of plain"),
+        ("plain", "spatial", r"can be drawn, one of \['tstam'\]. .*run, a run of plain"),
         ("tstam", "joint", "must be of one stream, spatial or temporal. .*run, a joint stream"),
     ],
 )

@@ -71,7 +71,7 @@ def written(root, folder, streams, sections):
 
 
 # Clips of eight frames from videos of six.
-@pytest.mark.filterwarnings("ignore:9 videos are so short")
+@pytest.mark.filterwarnings("ignore:9 videos are so short", "ignore:.* has 6 frames, so few")
 def test_a_network_of_both_modalities_is_one_stream(root, tmp_path, capsys):
     stages = [
         {**STAGE, "name": name, "layers": layers, "epochs": 1, "batch_size": 9}

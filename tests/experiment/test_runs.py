@@ -77,7 +77,7 @@ def test_a_run_with_a_checkpoint_goes_on_as_it_was_begun(run):
 
 
 def test_a_stream_is_not_scored_on_what_it_saw(run):
-    trained = runs.TrainedStream(run, None, ("Jump", "Run"), frozenset(VIDEOS), {})
+    trained = runs.TrainedStream(run, None, "", None, ("Jump", "Run"), frozenset(VIDEOS), {})
     trained.check_unseen(["Run/d", "Jump/e"])
     with pytest.raises(ValueError, match=r"trained on 2 of the 3 test videos.*\['Run/c', 'Jump/a'"):
         trained.check_unseen(["Run/d", "Run/c", "Jump/a"])
@@ -89,8 +89,8 @@ def test_what_a_run_and_those_it_starts_from_lacked():
     last = {"missing": 1203, "expected": 13320, "parent": first}
     assert runs.lacking(whole) == set()
     assert runs.lacking(last) == {(7, 9), (1203, 13320)}
-    assert runs.TrainedStream(None, None, (), frozenset(), last).missing == (1203, 13320)
-    assert runs.TrainedStream(None, None, (), frozenset(), whole).missing == (0, 9)
+    assert runs.TrainedStream(None, None, "", None, (), frozenset(), last).missing == (1203, 13320)
+    assert runs.TrainedStream(None, None, "", None, (), frozenset(), whole).missing == (0, 9)
 
 
 def test_an_incomplete_run_is_not_loaded(run):
@@ -112,3 +112,43 @@ def test_a_model_of_fixed_length_is_not_given_clips_of_another():
     runs.check_length(models[None], ClipSpec(segments=25, modalities=("rgb",)))
     with pytest.raises(ValueError, match=r"m takes clips of 3 frames only.*Received: 25 frames"):
         runs.check_length(models[3], ClipSpec(segments=25, modalities=("rgb",)))
+
+
+@pytest.mark.parametrize(
+    ("model", "fusion", "expected"),
+    [
+        ({}, {}, ((1.0, 1.5), "scores")),
+        ({"options": {"consensus_on": "probabilities"}}, {}, ((1.0, 1.5), "probabilities")),
+        ({}, {"temporal": 2, "fuse_on": "probabilities"}, ((1.0, 2), "probabilities")),
+        ({"name": "tstam"}, {}, ((1, 3), "probabilities")),
+        ({"name": "tstam"}, {"spatial": 2, "fuse_on": "scores"}, ((2, 3), "scores")),
+    ],
+)
+def test_fusion_is_the_model_s_own_unless_said_otherwise(model, fusion, expected):
+    assert runs.fusion_of(experiment(model=model, fusion=fusion)) == expected
+
+
+@pytest.mark.parametrize(
+    ("stream", "changes", "message"),
+    [
+        ("temporal", {}, r"streams.temporal of x must be a temporal stream.*a spatial stream"),
+        ("spatial", {"model": {"name": "tstam"}}, "model.name: 'multiseg_xception' there, 'tstam'"),
+        ("spatial", {"clip": {"size": 96}}, "clip: {'frames_per_segment': 1, 'size': 224} there"),
+        ("spatial", {"sampling": {"policy": "even"}}, "sampling: {'policy': 'segments'"),
+    ],
+)
+def test_a_stream_is_tested_as_it_was_trained(run, monkeypatch, stream, changes, message):
+    model = keras.Sequential([keras.Input((None, 8, 8, 3), name="rgb")])
+    found = runs.TrainedStream(run, experiment(), "spatial", model, (), frozenset(), {})
+    monkeypatch.setattr(runs, "load_stream", lambda folder: found)
+    with pytest.raises(ValueError, match=message):
+        runs.load_for(experiment(**changes), stream, run.parent)
+
+
+def test_what_a_stream_does_not_see_may_differ(run, monkeypatch):
+    clips = keras.Input((None, 8, 8, 3), name="rgb")
+    model = keras.Model({"rgb": clips}, clips[:, 0])
+    found = runs.TrainedStream(run, experiment(), "spatial", model, (), frozenset(), {})
+    monkeypatch.setattr(runs, "load_stream", lambda folder: found)
+    other = experiment(clip={"flow_length": 5, "segments": 25}, augment={"flip_ud": 0})
+    assert runs.load_for(other, "spatial", run.parent) is found

@@ -6,6 +6,8 @@ import pytest
 
 from vidrec.config.training import Stage
 from vidrec.experiment.stage_plans import stage_plan
+from vidrec.models.layers.ln_lstm import LayerNormLSTMCell
+from vidrec.training.stages import build_optimizer
 
 
 def plan(optimizer=None, **schedule):
@@ -32,8 +34,8 @@ def test_rates(schedule, expected):
     ("settings", "kind", "attribute", "value"),
     [
         ({"name": "sgd", "momentum": 0.9}, keras.optimizers.SGD, "momentum", 0.9),
-        ({"name": "adam"}, keras.optimizers.Adam, "epsilon", 1e-7),
-        ({"name": "adamw", "epsilon": 1e-8}, keras.optimizers.AdamW, "epsilon", 1e-8),
+        ({"name": "adam", "epsilon": 1e-8}, keras.optimizers.Adam, "epsilon", 1e-8),
+        ({"name": "adamw", "epsilon": 1e-9}, keras.optimizers.AdamW, "epsilon", 1e-9),
     ],
 )
 def test_optimizers(settings, kind, attribute, value):
@@ -47,11 +49,23 @@ def test_decay_is_of_the_loss_or_of_the_optimizer_never_both():
     assert plan({"name": "sgd", "weight_decay": 0.1}).weight_decay == 0.1
     decoupled = plan({"name": "adamw", "weight_decay": 0.1})
     assert decoupled.weight_decay == 0
-    layer = keras.layers.Dense(3, bias_initializer="ones")
-    layer.build((None, 2))
-    before = [weight.numpy() for weight in layer.weights]
-    still = [np.zeros_like(weight) for weight in before]
-    decoupled.optimizer.apply(still, layer.trainable_weights)
-    kernel, bias = layer.get_weights()
-    np.testing.assert_allclose(kernel, before[0] * (1 - 0.5 * 0.1), rtol=1e-6)
-    np.testing.assert_array_equal(bias, before[1])
+    cell = LayerNormLSTMCell(2, name="unbiased")  # names of layers mean nothing
+    stack = [keras.layers.Dense(3, bias_initializer="ones"), keras.layers.BatchNormalization()]
+    clips = keras.Input((4, 2))
+    x = keras.layers.RNN(cell)(clips)
+    for layer in stack:
+        x = layer(x)
+    model = keras.Model(clips, x)
+    build_optimizer(decoupled.optimizer, model)
+    before = {weight.path: weight.numpy() for weight in model.trainable_weights}
+    still = [np.zeros_like(value) for value in before.values()]
+    decoupled.optimizer.apply(still, model.trainable_weights)
+    kernels = {"kernel", "recurrent_kernel"}
+    assert {weight.name for weight in model.trainable_weights} == kernels | {
+        "bias",
+        "gamma",
+        "beta",
+    }
+    for weight in model.trainable_weights:
+        factor = 1 - 0.5 * 0.1 if weight.name in kernels else 1
+        np.testing.assert_allclose(weight, before[weight.path] * factor, rtol=1e-6)

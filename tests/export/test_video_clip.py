@@ -60,7 +60,22 @@ def test_a_clip_equals_extraction_and_pipeline(video, stored, clip, timing, fram
     assert chosen.tolist() == facts["frames"][0].numpy().tolist() == frames
     assert found.keys() == set(clip.modalities) == expected.keys()
     for name, images in found.items():
-        assert images.shape == clip.shape(name)
+        assert images.shape == (1, *clip.shape(name))
+        np.testing.assert_array_equal(images, expected[name])
+
+
+@pytest.mark.parametrize(
+    ("views", "flow_flip"), [(5, "negate"), (10, "negate"), (10, "image_only")]
+)
+def test_views_are_those_of_the_test(video, stored, views, flow_flip):
+    store, index = stored
+    source = ClipSource(store=store, table=index, classes=["one"], clip=CLIP, sampling=INTERVALS)
+    options = {"views": views, "flow_flip": flow_flip}
+    expected, *_ = next(iter(evaluation_clips(source, batch_size=1, short_side=70, **options)))
+    reader = ClipReader(clip=CLIP, sampling=INTERVALS, flow=FLOW, short_side=70, **options)
+    found, _ = reader.read(video)
+    for name, images in found.items():
+        assert images.shape == (views, *CLIP.shape(name))
         np.testing.assert_array_equal(images, expected[name][0])
 
 
@@ -80,9 +95,10 @@ def test_a_short_video_is_refused_or_repeats_its_end(video, tmp_path):
         ClipReader(**options).read(tmp_path)
     with pytest.raises(VideoError, match="needs at least 3"):  # of both streams
         ClipReader(clip=CLIP.only("rgb"), sampling=INTERVALS, timing=CLIP).read(tmp_path)
-    clip, chosen = ClipReader(**options, pad=True).read(tmp_path)
+    with pytest.warns(UserWarning, match="has 2 frames, so few that a clip of 5 takes some"):
+        clip, chosen = ClipReader(**options, pad=True).read(tmp_path)
     assert chosen.tolist() == [0] * 5
-    pairs = clip["flow"].numpy()
+    pairs = clip["flow"].numpy()[0]
     assert pairs.std() > 0  # the only pair, again and again
     np.testing.assert_array_equal(pairs[..., :2], pairs[..., 2:])
     np.testing.assert_array_equal(pairs[:1].repeat(5, axis=0), pairs)

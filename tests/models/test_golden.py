@@ -26,6 +26,9 @@ GOLDEN = {
         ("flow",): (14_843_031, 14_818_895, 508),
         ("rgb", "flow"): (29_664_110, 29_615_838, 1016),
     },
+    "vcm_sdd": {("rgb", "flow"): (85_647_114, 85_436_426, 1048)},
+    "hst": {("rgb", "flow"): (35_595_588, 35_588_292, 362)},
+    "conv3d_baselines": {("rgb",): (78_409_573, 78_409_573, 22)},
 }
 
 
@@ -68,5 +71,7 @@ def test_kinetics_head():
 
 
 def test_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"\['deep_fusion_tpn', 'multi.*', 'tstam'\].*'resnet'"):
+    with pytest.raises(
+        ValueError, match=r"\['conv3d_baselines', 'deep_fusion_tpn', .*'vcm_sdd'\].*'resnet'"
+    ):
         registry.get("resnet")

@@ -14,6 +14,10 @@ def train(options):
 
     experiment = experiment_of(options)
     streams = [options.stream] if options.stream else experiment.trained
+    if not streams:
+        raise ValueError(
+            f"{options.config} trains no stream: it takes those of other experiments. Evaluate it"
+        )
     for stream in streams:
         run = train_stream(
             experiment,

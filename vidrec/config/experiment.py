@@ -46,11 +46,13 @@ class Model(Section):
 class Fusion(Section):
     """Weights of the streams' scores, and how they are summed; see `models.layers.fusion`.
 
-    fuse_on: "scores" or "probabilities" are summed; null for what the segments' consensus is on.
+    spatial, temporal: null for the model's own, 1 : 1.5 or, of tstam, 1 : 3.
+    fuse_on: "scores" or "probabilities" are summed; null for what the segments' consensus is on, or
+        for the model's own.
     """
 
-    spatial: float = Field(1.0, ge=0)
-    temporal: float = Field(1.5, ge=0)
+    spatial: float | None = Field(None, ge=0)
+    temporal: float | None = Field(None, ge=0)
     fuse_on: Literal["scores", "probabilities"] | None = None
     normalize: bool = False
     layer: Literal["lambda", "rescaling"] = "lambda"
@@ -80,6 +82,12 @@ class Evaluation(Section):
     resize: tuple[int, int] | None = None
     each_epoch: bool = True
     average: Literal["accuracy", "scores"] = "accuracy"
+
+    @pydantic.model_validator(mode="after")
+    def _one_scaling(self):
+        if self.short_side is not None and self.resize is not None:
+            raise ValueError("images are scaled to `short_side` or to `resize`, not to both")
+        return self
 
 
 class Experiment(Section):
@@ -121,19 +129,24 @@ class Experiment(Section):
         for options in (self.model.options, *(s.options for s in self.streams.values())):
             for name in options.keys() & own.keys():
                 raise ValueError(f"option {name!r} is set by {own[name]}")
+        for name, stream in self.streams.items():
+            if stream.init.run == name:
+                raise ValueError(f"the {name} stream cannot start from itself: init.run")
+        smallest = min(self.evaluation.resize or [self.evaluation.short_side or self.clip.size])
+        if smallest < self.clip.size:
+            raise ValueError(
+                f"evaluation scales images to {smallest} px, less than clip.size, {self.clip.size}"
+            )
         if any("consensus_on" in stream.options for stream in self.streams.values()):
             raise ValueError("option 'consensus_on' is the same for all streams: model.options")
         return self
 
     @property
     def trained(self):
-        """The streams that are trained here, not taken from another experiment's run."""
-        return [name for name, stream in self.streams.items() if stream.run is None]
-
-    @property
-    def fused_on(self):
-        """What fusion sums: what the segments' consensus is on, "scores" or "probabilities"."""
-        return self.fusion.fuse_on or self.model.options.get("consensus_on", "scores")
+        """The streams that are trained here, not taken from another experiment's run, in an order
+        in which each comes behind the one that it starts from."""
+        here = [name for name, stream in self.streams.items() if stream.run is None]
+        return sorted(here, key=lambda name: self.streams[name].init.run in here)
 
     def clip_spec(self, *streams, test=False):
         """The ClipSpec of the given streams, or of all; `test`: with the segments of the test."""

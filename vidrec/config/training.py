@@ -35,6 +35,14 @@ class Optimizer(Section):
     weight_decay: float = Field(0.0, ge=0)
     epsilon: float = Field(1e-7, gt=0)
 
+    @pydantic.model_validator(mode="after")
+    def _of_its_kind(self):
+        if self.momentum and self.name != "sgd":
+            raise ValueError(f"`momentum` is of sgd, not of {self.name}")
+        if self.epsilon != 1e-7 and self.name == "sgd":
+            raise ValueError("`epsilon` is of adam and adamw, not of sgd")
+        return self
+
 
 class Schedule(Section):
     """The rate of an epoch: `step` multiplies it by `factor` every so many epochs, `milestones` at
@@ -49,12 +57,14 @@ class Schedule(Section):
     every: int = Field(10, ge=1)
     at: list[int] = []
     warm_up: int = Field(0, ge=0)
-    minimum: float = Field(1e-4, ge=0)
+    minimum: float = Field(0.0, ge=0)
 
     @pydantic.model_validator(mode="after")
     def _milestones(self):
         if (self.kind == "milestones") != bool(self.at) or self.at != sorted(set(self.at)):
             raise ValueError("`at`, epochs in rising order as in [30, 60], goes with `milestones`")
+        if self.minimum > self.rate:
+            raise ValueError(f"`minimum`, {self.minimum}, is more than `rate`, {self.rate}")
         return self
 
 
@@ -79,6 +89,15 @@ class Stage(Section):
     stop: Stop | None = None
     freeze_bn: bool = False
     checkpoint_every: int = Field(1, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _epochs_of_the_schedule(self):
+        at = self.schedule.at
+        if at and not 0 < at[0] <= at[-1] < self.epochs:
+            raise ValueError(f"schedule.at must be epochs from 1 to {self.epochs - 1}: {at}")
+        if self.schedule.warm_up > self.epochs:
+            raise ValueError(f"schedule.warm_up must be at most the {self.epochs} epochs")
+        return self
 
 
 class Init(Section):

@@ -36,6 +36,7 @@ from vidrec.models import registry
 from vidrec.pipeline.policies import Sampling
 
 MOST_COLUMNS = 64  # 22,400 px of the largest pictures; matplotlib draws at most 65,536
+DRAWN = ("tstam",)  # models with frames' and cells' scores
 TOP = 3  # classes that are named
 HEAT = matplotlib.colormaps["plasma"]
 OPACITY = 0.8  # of full colour over the gray image; of less, by the square root
@@ -143,15 +144,14 @@ def attend(run, clip):
         pad=experiment.data.short_video == "pad",
     )
     images, frames = reader.read(clip)
-    batch = {name: image[None] for name, image in images.items()}
-    found = {name: np.asarray(x)[0] for name, x in network(batch, training=False).items()}
+    found = {name: np.asarray(x)[0] for name, x in network(images, training=False).items()}
     probabilities = np.asarray(keras.ops.softmax(found["logits"]))
     return Attention(
         trained,
         experiment,
         stream,
         str(clip),
-        images[spec.modalities[0]].numpy(),
+        images[spec.modalities[0]][0].numpy(),
         Prediction(trained.classes, probabilities, tuple(frames.tolist())),
         found["temporal_scores"],
         found["spatial_scores"],
@@ -195,11 +195,10 @@ def heat_map(gray, scores, largest):
 def _network(trained, experiment, stream):
     """The keras.Model that gives a stream's scores."""
     name = experiment.model.name
-    known = [name for name, module in registry.MODELS.items() if hasattr(module, "attention_model")]
-    if name not in known:
+    if name not in DRAWN:
         raise ValueError(
-            f"The run must be of a model with attention, one of {known}. Received: {trained.run}, "
-            f"a run of {name}"
+            "The run must be of a model whose attention can be drawn, one of "
+            f"{list(DRAWN)}. Received: {trained.run}, a run of {name}"
         )
     if len(config.STREAMS[stream]) > 1:
         raise ValueError(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from vidrec.evaluation import fusion, metrics, plots, scores
 from vidrec.experiment import clips
-from vidrec.experiment.runs import WEIGHTS, check_length, load_stream, stream_folder
+from vidrec.experiment.runs import WEIGHTS, fusion_of, load_for
 from vidrec.experiment.splits import describe, split_videos
 from vidrec.files import sha256, write_atomic
 
@@ -34,23 +34,21 @@ def evaluate(experiment, out):
 
     Raises:
         FileNotFoundError: if a stream is not trained.
-        ValueError: if a stream was trained on other classes, or on a video of the test.
+        ValueError: if a stream was trained on other classes, otherwise than it is to be tested, or
+            on a video of the test.
     """
     folder = Path(out) / experiment.name / "evaluation"
     split, classes = split_videos(experiment)
-    trained = {
-        stream: load_stream(stream_folder(experiment, stream, out)) for stream in experiment.streams
-    }
+    trained = {stream: load_for(experiment, stream, out) for stream in experiment.streams}
     draws = {
         stream: list(_score_draws(experiment, stream, trained[stream], split, classes, folder))
         for stream in experiment.streams
     }
     partial = max(stream.missing for stream in trained.values())
     if {"spatial", "temporal"} == draws.keys():
-        settings = experiment.fusion
-        weights = (settings.spatial, settings.temporal)
+        weights, on = fusion_of(experiment)
         draws["fused"] = [
-            fusion.fuse(pair, weights, on=experiment.fused_on, normalize=settings.normalize)
+            fusion.fuse(pair, weights, on=on, normalize=experiment.fusion.normalize)
             for pair in zip(draws["spatial"], draws["temporal"], strict=True)
         ]
     rows = []
@@ -85,7 +83,6 @@ def _score_draws(experiment, stream, trained, split, classes, folder):
     trained.check_unseen(split.test.video_id)
     settings = experiment.evaluation
     clip = experiment.clip_spec(stream, test=True)
-    check_length(trained.model, clip)
     source = clips.clip_source(experiment, split.test, classes, clip, test=True)
     hashes = {
         "index_sha256": source.store.fingerprint(),
@@ -99,7 +96,7 @@ def _score_draws(experiment, stream, trained, split, classes, folder):
         stamp = {
             "experiment": experiment.name,
             "stream": stream,
-            "protocol": f"{settings.sampling}, {clip.segments} segments",
+            "protocol": _protocol(settings, clip),
             "draw": draw,
             "split": experiment.data.split.model_dump(mode="json"),
             "data": describe(experiment, split),
@@ -125,6 +122,12 @@ def _score_draws(experiment, stream, trained, split, classes, folder):
         top1 = metrics.top_k_accuracy(result, 1)
         print(f"{stream}: draw {draw + 1} of {number}, top-1 {top1:.1%}", flush=True)
         yield result
+
+
+def _protocol(settings, clip):
+    """What must agree of two tests, in words."""
+    views = f", {settings.crops} views" if settings.crops > 1 else ""
+    return f"{settings.sampling}, {clip.segments} segments{views}"
 
 
 def _saved(path, stamp, video_ids):

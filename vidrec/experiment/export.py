@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import vidrec
-from vidrec.experiment.runs import PROVENANCE, check_length, lacking, load_stream, stream_folder
+from vidrec.experiment.runs import PROVENANCE, fusion_of, lacking, load_for
 from vidrec.export import savedmodel
 from vidrec.models.layers.fusion import fuse_streams
 
@@ -26,7 +26,7 @@ def export(experiment, out, destination=None):
         ValueError: if the streams have different classes.
         RuntimeError: if the SavedModel does not equal the Keras model; then none is written.
     """
-    streams = [load_stream(stream_folder(experiment, name, out)) for name in experiment.streams]
+    streams = [load_for(experiment, name, out) for name in experiment.streams]
     if len({stream.classes for stream in streams}) > 1:
         raise ValueError(
             f"The streams in {[str(stream.run) for stream in streams]} must be trained on the same "
@@ -34,8 +34,6 @@ def export(experiment, out, destination=None):
             "different lists"
         )
     models = [stream.model for stream in streams]
-    for model in models:
-        check_length(model, experiment.clip_spec(test=True))
     facts = {
         "vidrec": vidrec.__version__,
         "experiment": experiment.name,
@@ -44,6 +42,9 @@ def export(experiment, out, destination=None):
         "flow": experiment.data.flow.model_dump(),
         "short_side": experiment.evaluation.short_side,
         "resize": experiment.evaluation.resize,
+        "crops": experiment.evaluation.crops,
+        "views_on": experiment.evaluation.views_on,
+        "flow_flip": experiment.augment.flow_flip,
         "short_video": experiment.data.short_video,
         "partial": sorted(set().union(*(lacking(stream.data) for stream in streams))),
         "runs": [_provenance(stream.run) for stream in streams],
@@ -65,11 +66,8 @@ def _provenance(run):
 
 
 def _fused(experiment, models):
+    weights, on = fusion_of(experiment)
     settings = experiment.fusion
     return fuse_streams(
-        *models,
-        weights=(settings.spatial, settings.temporal),
-        normalize=settings.normalize,
-        layer=settings.layer,
-        on=experiment.fused_on,
+        *models, weights=weights, normalize=settings.normalize, layer=settings.layer, on=on
     )

@@ -118,7 +118,8 @@ def _batches(experiment, source, stream, epoch, test):
     if test:
         settings = experiment.evaluation
         draw = f", draw 1 of {settings.draws}" if settings.sampling == "random" else ""
-        note = f'test videos, sampling "{settings.sampling}"{draw}'
+        views = f", the central one of {settings.crops} views" if settings.crops > 1 else ""
+        note = f'test videos, sampling "{settings.sampling}"{draw}{views}'
         return validation_batches(experiment, source), len(source), note
     stage = experiment.streams[stream].stages[0]
     there = steps_per_epoch(len(source), stage.batch_size) * stage.batch_size

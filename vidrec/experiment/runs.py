@@ -39,10 +39,12 @@ MISSING_VIDEOS = "missing_videos.txt"
 
 @dataclasses.dataclass(frozen=True)
 class TrainedStream:
-    """A stream from a run folder: keras.Model, class names, ids of the videos it was trained on,
-    and what `splits.describe` says of them."""
+    """A stream from a run folder: its experiment and name there, keras.Model, class names, ids of
+    the videos it was trained on, and what `splits.describe` says of them."""
 
     run: Path
+    experiment: config.Experiment
+    stream: str
     model: keras.Model
     classes: tuple
     train_videos: frozenset
@@ -137,7 +139,44 @@ def load_stream(run):
     model = build_stream(saved, stream, len(classes), saved.clip_spec(stream))
     model.load_weights(run / WEIGHTS)
     videos = frozenset((run / TRAIN_VIDEOS).read_text().splitlines())
-    return TrainedStream(run, model, classes, videos, provenance["data"])
+    return TrainedStream(run, saved, stream, model, classes, videos, provenance["data"])
+
+
+def load_for(experiment, stream, out):
+    """Loads a stream of an experiment, trained there or elsewhere, to test or export it.
+
+    Raises:
+        FileNotFoundError: if it is not trained.
+        ValueError: if it was trained otherwise than the experiment will test it; names the keys.
+    """
+    trained = load_stream(stream_folder(experiment, stream, out))
+    if trained.stream != stream:
+        raise ValueError(
+            f"streams.{stream} of {experiment.name} must be a {stream} stream. "
+            f"Received: {trained.run}, a {trained.stream} stream"
+        )
+    here, there = (_tested(one, stream) for one in (experiment, trained.experiment))
+    differ = [f"{key}: {there[key]!r} there, {here[key]!r} here" for key in here
+              if here[key] != there[key]]  # fmt: skip
+    if differ:
+        raise ValueError(
+            f"{trained.run} was trained otherwise than {experiment.name} says. "
+            f"Received: {'; '.join(differ)}"
+        )
+    check_length(trained.model, experiment.clip_spec(stream, test=True))
+    return trained
+
+
+def fusion_of(experiment):
+    """(weights, what is summed) of the spatial and the temporal stream: what the experiment says,
+    or the default of its model's `fuse`."""
+    settings = experiment.fusion
+    defaults = inspect.signature(registry.get(experiment.model.name).fuse).parameters
+    weights = defaults["weights"].default
+    given = settings.spatial, settings.temporal
+    weights = tuple(w if g is None else g for w, g in zip(weights, given, strict=True))
+    consensus_on = experiment.model.options.get("consensus_on")
+    return weights, settings.fuse_on or consensus_on or defaults["on"].default
 
 
 def check_free(run, experiment, stream, resume):
@@ -218,6 +257,18 @@ def _decides(experiment, stream):
     streams = experiment.streams
     # Places in a video are drawn for the clip of all streams.
     return content | {f"streams.{stream}": streams[stream], "streams": sorted(streams)}
+
+
+def _tested(experiment, stream):
+    """What training and test must share, by key."""
+    content = {"model.name": experiment.model.name, "clip": experiment.clip.model_dump()}
+    del content["clip"]["segments"]
+    if "flow" in config.STREAMS[stream]:
+        content["data.flow"] = experiment.data.flow.model_dump()
+        content["augment.flow_flip"] = experiment.augment.flow_flip
+    else:
+        content["clip"] = {k: v for k, v in content["clip"].items() if not k.startswith("flow")}
+    return content | {"sampling": experiment.sampling.model_dump()}
 
 
 def _git_commit():

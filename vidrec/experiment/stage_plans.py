@@ -35,9 +35,7 @@ def _optimizer(settings, rate):
     if settings.name == "adam":
         return keras.optimizers.Adam(rate, epsilon=settings.epsilon)
     decay = settings.weight_decay
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, epsilon=settings.epsilon)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return keras.optimizers.AdamW(rate, weight_decay=decay, epsilon=settings.epsilon)
 
 
 def _rate_of(schedule, epochs):

@@ -12,6 +12,7 @@ from vidrec.experiment.runs import (
     begin,
     build_stream,
     check_free,
+    check_length,
     load_stream,
     stream_folder,
 )
@@ -74,6 +75,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
     keras.utils.set_random_seed(experiment.seed)
     with choose_strategy().scope():
         model, parent = _new_stream(experiment, stream, out, classes, clip, split.test.video_id)
+        check_length(model, experiment.clip_spec(stream, test=True))
         backbones = registry.get(experiment.model.name).BACKBONES
         for stage in plan.stages:  # all that can be wrong is found before the first one trains
             set_trainable(model, stage.layers, backbones=backbones)

@@ -59,7 +59,10 @@ class Predictor:
             short_side=facts["short_side"],
             resize=facts.get("resize"),
             pad=facts["short_video"] == "pad",
+            views=facts.get("crops", 1),
+            flow_flip=facts.get("flow_flip", "negate"),
         )
+        self._views_on = facts.get("views_on", "scores")
         self.notes = [
             f"Trained on partial data: {missing:,} of {expected:,} videos were missing"
             for missing, expected in facts.get("partial", [])  # not of 0.1.0
@@ -68,7 +71,8 @@ class Predictor:
         self._serve = self._model.signatures["serving_default"]
 
     def predict(self, path):
-        """Makes the clip of a video (`ClipReader.read`), and runs the model.
+        """Makes the clip of a video (`ClipReader.read`), and runs the model on its views, whose
+        scores or probabilities are averaged as in its test.
 
         Args:
             path: path of a video file.
@@ -80,5 +84,9 @@ class Predictor:
             vidrec.extraction.video.VideoError: if the file cannot be read or is too short.
         """
         clip, frames = self.reader.read(path)
-        scores = self._serve(**{name: value[None] for name, value in clip.items()})
-        return Prediction(self.classes, scores["probabilities"].numpy()[0], tuple(frames.tolist()))
+        views = self._serve(**clip)
+        if self._views_on == "probabilities":
+            probabilities = tf.reduce_mean(views["probabilities"], axis=0)
+        else:
+            probabilities = tf.nn.softmax(tf.reduce_mean(views["logits"], axis=0))
+        return Prediction(self.classes, probabilities.numpy(), tuple(frames.tolist()))

@@ -13,6 +13,7 @@ import tensorflow as tf
 from vidrec.files import new_folder
 
 CLASSES, FACTS = "class_names.txt", "vidrec.json"
+SEGMENTS = 3  # of the random clip, where a model takes any number
 TOLERANCE = 1e-3  # of a logit; about 1e-5 is seen, from the order of sums
 
 
@@ -51,7 +52,8 @@ def export_savedmodel(model, folder, *, classes, facts):
         model: keras.Model from a dict of clips to logits.
         folder: path; it appears by one rename and replaces one that is there.
         classes: sequence of N str.
-        facts: JSON-able dict: how clips are made, where the weights come from.
+        facts: JSON-able dict: how clips are made ("clip" as `ClipSpec` has it), where the weights
+            come from.
 
     Returns:
         Largest absolute difference of logits between the two, on a random clip.
@@ -73,7 +75,8 @@ def export_savedmodel(model, folder, *, classes, facts):
         servable = _Servable(model, [source / CLASSES, source / FACTS])
         tf.saved_model.save(servable, str(partial), signatures={"serving_default": servable.serve})
         shutil.rmtree(source)
-        difference = parity(model, partial, _random_clip(model))
+        open_length = SEGMENTS * facts.get("clip", {}).get("frames_per_segment", 1)
+        difference = parity(model, partial, _random_clip(model, open_length))
         if not difference <= TOLERANCE:
             raise RuntimeError(
                 f"The SavedModel differs from the Keras model by {difference:.1e} in a logit, more "
@@ -95,8 +98,10 @@ def parity(model, folder, clips):
     return float(tf.reduce_max(tf.abs(served["logits"] - model(clips, training=False))))
 
 
-def _random_clip(model):
-    """A batch of one; an axis of any length gets 3."""
+def _random_clip(model, open_length):
+    """A batch of one; a time axis that is open gets so many frames."""
     rng = np.random.default_rng(0)
-    shapes = {name: [1, *(n or 3 for n in x.shape[1:])] for name, x in model.input.items()}
+    shapes = {
+        n: [1, *(size or open_length for size in x.shape[1:])] for n, x in model.input.items()
+    }
     return {name: rng.integers(0, 256, shape, dtype=np.uint8) for name, shape in shapes.items()}

@@ -1,6 +1,7 @@
 """A video file as the clip that a model was tested on, without a store."""
 
 import dataclasses
+import functools
 import warnings
 
 import cv2
@@ -16,8 +17,8 @@ from vidrec.extraction.video import (
     promised_frames,
     read_frames,
 )
-from vidrec.pipeline import sampling
-from vidrec.pipeline.crops import centre_crop
+from vidrec.pipeline import crops, sampling
+from vidrec.pipeline.augmentation import flip_left_right
 from vidrec.pipeline.policies import Sampling
 
 
@@ -34,6 +35,8 @@ class ClipReader:
         short_side, resize: to what images are scaled, as `short_side` and `to` of
             `vidrec.pipeline.crops.centre_crop`.
         pad: bool, whether a video that is too short repeats its end.
+        views: 1 for the central view, or 5 or 10, see `vidrec.pipeline.crops.ten_crop`.
+        flow_flip: "negate" or "image_only", what mirrored views do to flow.
     """
 
     clip: ClipSpec
@@ -43,20 +46,23 @@ class ClipReader:
     short_side: int | None = None
     resize: tuple[int, int] | None = None
     pad: bool = False
+    views: int = 1
+    flow_flip: str = "negate"
 
     def read(self, path):
         """Reads a video, and computes the flow that the clip needs.
 
         Frames and flow pass through JPG just as extracted ones do, so that a model sees what it
-        was trained on. The frames are those of a test without draws, the images cut to the central
-        square. A video that seems to be truncated is read as far as it goes, with a warning.
+        was trained on. The frames are those of a test without draws. A video that seems to be
+        truncated is read as far as it goes, with a warning, and one so short that frames repeat is
+        told of too.
 
         Args:
             path: path of a video file, or of a folder of images.
 
         Returns:
-            (dict of uint8 tensors (T, S, S, C), int32 array (T,)): the clip, and the frames that
-            it is of, counted from 0.
+            (dict of uint8 tensors (views, T, S, S, C), int32 array (T,)): the clip in each view,
+            and the frames that it is of, counted from 0.
 
         Raises:
             vidrec.extraction.video.VideoError: if the file cannot be read or is too short.
@@ -75,6 +81,12 @@ class ClipReader:
             need = 2 if "flow" in self.clip.modalities else 1
         if len(jpegs) < need:
             raise VideoError(f"{path} has {len(jpegs)} frames; this model needs at least {need}.")
+        if self.sampling.repeats(len(jpegs), timing):
+            warnings.warn(
+                f"{path} has {len(jpegs)} frames, so few that a clip of {self.clip.frames} takes "
+                "some of them more than once.",
+                stacklevel=3,
+            )
         chosen = self.sampling.frames(len(jpegs), timing)
         images = {}
         if "rgb" in self.clip.modalities:
@@ -82,13 +94,14 @@ class ClipReader:
         if "flow" in self.clip.modalities:
             pairs = sampling.flow_windows(chosen, self.clip, len(jpegs)).numpy()
             images["flow"] = self._flow_stacks(jpegs, pairs)
-        clip = centre_crop(
-            {name: tf.constant(value) for name, value in images.items()},
-            self.clip.size,
-            short_side=self.short_side,
-            to=self.resize,
-        )
-        return clip, chosen.numpy()
+        clip = {name: tf.constant(value) for name, value in images.items()}
+        scaling = {"short_side": self.short_side, "to": self.resize}
+        if self.views == 1:
+            clip = crops.centre_crop(clip, self.clip.size, **scaling)
+            return {name: value[None] for name, value in clip.items()}, chosen.numpy()
+        flip = functools.partial(flip_left_right, negate=self.flow_flip == "negate")
+        flip = flip if self.views == 10 else None
+        return crops.ten_crop(clip, self.clip.size, **scaling, flip=flip), chosen.numpy()
 
     def _flow_stacks(self, jpegs, pairs):
         """uint8 (T, H, W, 2L); each pair that occurs is computed once."""

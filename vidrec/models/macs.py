@@ -7,9 +7,10 @@ normalisation, activations and softmax, pooling, dropout, and products of single
 gates, the update of an LSTM's cell. A convolution's padding counts as if it were image, which is
 what is computed. What is neither known to be work nor known to be none is refused, not left out.
 
-The graph is walked with the shapes of one clip, so that a network which is called once a segment
-counts K times, and one to which T frames are given as a batch counts T times. Axis letters: B
-batch, K segments, T frames or steps, H W cells, C channels, D features, J spatial models.
+Layers of ours that do work say how much: `macs(*input_shapes)`, for shapes with a batch. The graph
+is walked with the shapes of one clip, so that a network which is called once a segment counts K
+times, and one to which T frames are given as a batch counts T times. Axis letters: B batch, K
+segments, T frames or steps, H W cells, C channels, D features, J spatial models.
 """
 
 import functools
@@ -19,8 +20,7 @@ import keras
 from keras import layers
 
 from vidrec.clip import MODALITIES
-from vidrec.models.layers.attention import SpatialAttentionPool, TemporalAttentionPool
-from vidrec.models.layers.consensus import WeightedConsensus
+from vidrec.models.layers.clip_segments import CutSegments
 from vidrec.models.layers.fusion import SameVideos, scale_scores
 from vidrec.models.layers.ln_lstm import LayerNormLSTMCell
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
@@ -132,16 +132,18 @@ def _open(tensors):
 
 def _work(operation, name, inputs, outputs):
     """MAC of one operation, or ValueError if it is not known."""
+    shapes = [x.shape for x in inputs if isinstance(x, keras.KerasTensor)]
+    if hasattr(operation, "macs"):
+        return operation.macs(*shapes)
     for types, rule in RULES.items():
         if isinstance(operation, types):
-            shapes = [x.shape for x in inputs if isinstance(x, keras.KerasTensor)]
             return rule(operation, shapes, outputs)
     if isinstance(operation, FREE) or _is_free_by_keras(operation):
         return 0
     kind = f"{type(operation).__module__}.{type(operation).__qualname__}"
     raise ValueError(
-        "Each layer must be one whose multiply-adds are known: give it a rule, or say that it "
-        f"has none, in vidrec/models/macs.py. Received: {name!r}, a {kind}"
+        "Each layer must be one whose multiply-adds are known: give it a method `macs`, or say "
+        f"that it has none, in vidrec/models/macs.py. Received: {name!r}, a {kind}"
     )
 
 
@@ -190,25 +192,12 @@ def _both_directions(layer, inputs, output):
     return sum(_recurrent(direction, inputs, output) for direction in directions)
 
 
-def _weighted_sum(layer, inputs, output):
-    """Over T or K: each feature of (B, T, D) is weighted once."""
-    return math.prod(inputs[0])
-
-
-def _spatial_pool(layer, inputs, output):
-    """Each feature of (B, T, H, W, D) is weighted J times."""
-    features, logits = inputs
-    return math.prod(features) * logits[-1]
-
-
 RULES = {
     (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Dense): _convolution,
     (layers.DepthwiseConv1D, layers.DepthwiseConv2D): _depthwise,
     (layers.SeparableConv1D, layers.SeparableConv2D): _separable,
     layers.RNN: _recurrent,
     layers.Bidirectional: _both_directions,
-    (TemporalAttentionPool, WeightedConsensus): _weighted_sum,
-    SpatialAttentionPool: _spatial_pool,
 }
 CELLS = (LayerNormLSTMCell, layers.LSTMCell)
 FREE = (  # weights that only normalise, and layers of our own that multiply nothing
@@ -217,6 +206,7 @@ FREE = (  # weights that only normalise, and layers of our own that multiply not
     FoldSegments,
     UnfoldSegments,
     SameVideos,
+    CutSegments,
 )
 FREE_FUNCTIONS = (scale_scores,)  # of Lambda layers
 # Keras' own sums of products, or layers around such, without weights: no model here has one yet.

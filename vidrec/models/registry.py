@@ -1,11 +1,21 @@
 """The models by name. Each is a module with `build(num_classes, clip, *, weights, ...)`."""
 
-from vidrec.models import deep_fusion_tpn, multiseg_xception, tstam
+from vidrec.models import (
+    conv3d_baselines,
+    deep_fusion_tpn,
+    hst,
+    multiseg_xception,
+    tstam,
+    vcm_sdd,
+)
 
 MODELS = {
     "multiseg_xception": multiseg_xception,
     "deep_fusion_tpn": deep_fusion_tpn,
     "tstam": tstam,
+    "vcm_sdd": vcm_sdd,
+    "hst": hst,
+    "conv3d_baselines": conv3d_baselines,
 }
 
 

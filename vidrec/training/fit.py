@@ -71,7 +71,7 @@ def train_stage(
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,
     )
-    model.optimizer.build(model.trainable_variables)
+    stages.build_optimizer(model.optimizer, model)
     first = 0
     if resume is not None:
         restore_checkpoint(resume[0], model)

@@ -20,7 +20,7 @@ def set_trainable(model, layers, *, backbones=("xception",), freeze_bn=False):
             or an int n for `backbone.layers[n:]`.
         backbones: sequence of str, the ends of the backbones' names; () for a model that has none,
             which is trained as a whole.
-        freeze_bn: bool, keep batch normalisation's weights and statistics as they are.
+        freeze_bn: bool, keep weights and statistics of the backbones' batch normalisation.
 
     Returns:
         The number of trainable parameters.
@@ -65,8 +65,20 @@ def decay_weights(model, rate):
     """
     penalty = keras.regularizers.L2(rate / 2) if rate else None
     for variable in model.weights:
-        if variable.name.endswith("kernel"):
+        if _is_kernel(variable):
             variable.regularizer = penalty
+
+
+def build_optimizer(optimizer, model):
+    """Makes an optimizer's slots, and lets AdamW decay open kernels alone, as `decay_weights`."""
+    if isinstance(optimizer, keras.optimizers.AdamW):
+        others = [v for v in model.trainable_variables if not _is_kernel(v)]
+        optimizer.exclude_from_weight_decay(var_list=others)
+    optimizer.build(model.trainable_variables)
+
+
+def _is_kernel(variable):
+    return variable.name.endswith("kernel")
 
 
 def _first_open(base, layers):

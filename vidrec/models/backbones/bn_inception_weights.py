@@ -5,21 +5,15 @@ The public files are ports of one Caffe model. Theirs is BGR where ours is RGB, 
 A `.npz` holds one float32 array per variable, "conv1_7x7_s2/kernel" for instance.
 """
 
-import zipfile
-from pathlib import Path
-
 import numpy as np
 
-from vidrec.models.transfer import cross_modality_kernel
+from vidrec.models.backbones import weight_arrays
+from vidrec.models.backbones.weight_arrays import NORM, arrays_of
+
+__all__ = ["arrays_of", "assign", "from_pytorch", "load_npz"]
 
 FIRST = "conv1_7x7_s2/kernel"
 CLASSIFIERS = ("last_linear", "fc")  # in Cadene's file, and in the one that Caffe's was made into
-NORM = {
-    "weight": "gamma",
-    "bias": "beta",
-    "running_mean": "moving_mean",
-    "running_var": "moving_variance",
-}
 HOW = (
     "There is nothing to download for Keras: take the public PyTorch file "
     "(bn_inception-*.pth) and run `python preprocessing/convert_bn_inception.py <file> <name>.npz`."
@@ -54,11 +48,6 @@ def from_pytorch(state):
     return arrays
 
 
-def arrays_of(model):
-    """{"layer/variable": array} of all weights of a BN-Inception, as a `.npz` holds them."""
-    return {name: np.array(variable) for name, variable in _variables(model).items()}
-
-
 def assign(model, arrays):
     """Sets every weight of a BN-Inception, each from its array.
 
@@ -71,28 +60,7 @@ def assign(model, arrays):
         ValueError: naming the arrays that are missing, left over, of another shape, or not finite;
             the model then is as it was.
     """
-    variables = _variables(model)
-    if not any("_se_" in name for name in arrays):
-        variables = {name: value for name, value in variables.items() if "_se_" not in name}
-    arrays = dict(arrays)
-    kernel, channels = arrays.get(FIRST), variables[FIRST].shape[2]
-    if kernel is not None and kernel.ndim == 4 and kernel.shape[2] == 3 != channels:
-        arrays[FIRST] = cross_modality_kernel(kernel, channels)
-    both = sorted(variables.keys() & arrays.keys())
-    shapes = {name: (arrays[name].shape, tuple(variables[name].shape)) for name in both}
-    wrong = {
-        "missing": sorted(variables.keys() - arrays.keys()),
-        "not known": sorted(arrays.keys() - variables.keys()),
-        "of another shape": [f"{n} {a} for {b}" for n, (a, b) in shapes.items() if a != b],
-        "not finite": [name for name in both if not np.isfinite(arrays[name]).all()],
-    }
-    if any(wrong.values()):
-        raise ValueError(
-            f"`weights` must hold each array of {model.name!r} once. Received: "
-            + "; ".join(f"{what}: {_some(names)}" for what, names in wrong.items() if names)
-        )
-    for name in both:
-        variables[name].assign(arrays[name])
+    weight_arrays.assign(model, arrays, first=FIRST, optional="_se_")
 
 
 def load_npz(model, path):
@@ -102,32 +70,4 @@ def load_npz(model, path):
         ValueError: if the file is no such `.npz`, or `assign` finds that it does not fit.
         FileNotFoundError: if there is no such file.
     """
-    path = Path(path)
-    if path.suffix != ".npz":
-        raise ValueError(
-            "`weights` of BN-Inception must be None or the path of a .npz file. "
-            f"{HOW} Received: weights={str(path)!r}"
-        )
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`weights` must be a file that is there. {HOW} Received: weights={str(path)!r}"
-        )
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            arrays = dict(arrays)
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read as a .npz of arrays ({error}). {HOW}") from error
-    assign(model, arrays)
-
-
-def _variables(model):
-    return {
-        f"{layer.name}/{variable.name}": variable
-        for layer in model.layers
-        for variable in layer.weights
-    }
-
-
-def _some(names, most=5):
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    assign(model, weight_arrays.read_npz(path, network="BN-Inception", how=HOW))

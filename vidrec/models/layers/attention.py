@@ -5,6 +5,8 @@ weights, and work in float32 whatever the policy. Axis letters: B batch, T frame
 features, A channels of the temporal scores, J spatial models.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -54,6 +56,10 @@ class TemporalAttentionPool(keras.layers.Layer):
         """Logits (B, T, A) to the frames' shares (B, T), which sum to 1 over T."""
         return ops.mean(softmax_over(ops.cast(logits, "float32"), 1), axis=-1)
 
+    def macs(self, features_shape, logits_shape):
+        """Multiply-adds: each feature is weighted once."""
+        return math.prod(features_shape)
+
     def compute_output_shape(self, features_shape, logits_shape):
         return (features_shape[0], features_shape[-1])
 
@@ -96,6 +102,10 @@ class SpatialAttentionPool(keras.layers.Layer):
     def scores(self, logits):
         """Logits (B, T, H, W, J) to the cells' shares, which sum to 1 over H and W."""
         return softmax_over(ops.cast(logits, "float32"), (2, 3))
+
+    def macs(self, features_shape, logits_shape):
+        """Multiply-adds: each feature is weighted J times."""
+        return math.prod(features_shape) * logits_shape[-1]
 
     def compute_output_shape(self, features_shape, logits_shape):
         return (features_shape[0], logits_shape[-1], features_shape[-1])

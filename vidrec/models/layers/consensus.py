@@ -3,6 +3,8 @@
 Axis letters: B batch, K segments, N classes.
 """
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -76,6 +78,10 @@ class WeightedConsensus(keras.layers.Layer):
         self.segment_logits = self.add_weight(
             shape=(shape[1],), initializer="zeros", name="segment_logits"
         )
+
+    def macs(self, shape):
+        """Multiply-adds: each score is weighted once."""
+        return math.prod(shape)
 
     def call(self, scores):
         return ops.einsum("bkn,k->bn", scores, ops.softmax(self.segment_logits))

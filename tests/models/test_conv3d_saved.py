@@ -1,0 +1,151 @@
+"""The baselines saved, exported, in mixed precision and on two devices. All their layers are
+Keras' own, so that they load without vidrec."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import PROJECT
+from tests.models.conftest import adapt
+from tests.models.small_conv3d import CLASSES, build, logits, random_clips
+from vidrec.export.savedmodel import export_savedmodel, parity
+
+THREE = [("c3d", "resnet21"), ("r2plus1d", "resnet21"), ("r3d", "vgg13")]  # all kinds of layers
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return random_clips()
+
+
+def test_saved_and_loaded_in_safe_mode_in_a_new_process_without_vidrec(clips, tmp_path):
+    keras.utils.set_random_seed(3)
+    models = {"_".join(which): build(*which) for which in THREE}
+    for name, model in models.items():
+        model.save(tmp_path / f"{name}.keras")
+    np.savez(tmp_path / "clips.npz", **clips)
+    code = (
+        "import sys, keras, numpy as np\n"
+        f"clips = dict(np.load(r'{tmp_path}/clips.npz'))\n"
+        f"for name in {list(models)}:\n"
+        f"    path = r'{tmp_path}/' + name\n"
+        "    model = keras.saving.load_model(path + '.keras', safe_mode=True)\n"
+        "    np.save(path + '.npy', model(clips, training=False))\n"
+        "print(any(name.startswith('vidrec') for name in sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "False\n"
+    for name, model in models.items():
+        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), logits(model, clips))
+
+
+@pytest.mark.parametrize("which", THREE)
+def test_weights_go_from_network_to_network(which, clips, tmp_path):
+    model, other = build(*which), build(*which)
+    model.save_weights(tmp_path / "model.weights.h5")
+    assert np.abs(logits(other, clips) - logits(model, clips)).max() > 1e-3
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(logits(other, clips), logits(model, clips))
+
+
+@pytest.mark.parametrize("which", [("c3d", "resnet21"), ("r2plus1d", "resnet21")])
+def test_exported(which, clips, tmp_path):
+    keras.utils.set_random_seed(3)
+    model = build(*which)
+    adapt(model, clips)
+    classes = [f"class {n}" for n in range(CLASSES)]
+    export_savedmodel(model, tmp_path / "served", classes=classes, facts={})
+    assert parity(model, tmp_path / "served", clips) < 1e-4
+    loaded = tf.saved_model.load(str(tmp_path / "served"))
+    served = loaded.signatures["serving_default"](rgb=tf.constant(clips["rgb"][:1]))
+    np.testing.assert_allclose(tf.reduce_sum(served["probabilities"]), 1, atol=1e-6)
+
+
+@pytest.fixture
+def policy(request):
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("which", THREE)
+@pytest.mark.parametrize(
+    ("policy", "compiled"),
+    [
+        ("mixed_bfloat16", False),
+        # TensorFlow pools 3D maps of float16 on a GPU, or compiled, but not by itself on a CPU
+        pytest.param("mixed_float16", True, marks=pytest.mark.slow),
+    ],
+    indirect=["policy"],
+)
+def test_mixed_precision(which, clips, policy, compiled):
+    keras.utils.set_random_seed(4)
+    mixed = build(*which)
+
+    @tf.function(jit_compile=compiled)
+    def step(clips):
+        with tf.GradientTape() as tape:
+            out = mixed(clips, training=True)
+            loss = tf.reduce_sum(out**2)
+        return out, tape.gradient(loss, [weight.value for weight in mixed.trainable_weights])
+
+    out, gradients = step({"rgb": tf.constant(clips["rgb"])})
+    assert out.dtype == tf.float32
+    assert np.isfinite(out).all()
+    assert all(np.isfinite(g).all() for g in gradients)
+    assert np.median([np.abs(g).max() for g in gradients]) > 0
+
+
+STEP = """
+import dataclasses, sys
+import keras, numpy as np, tensorflow as tf
+from tests.models.conftest import adapt
+from tests.models.small_conv3d import CLIP, build, random_clips
+from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
+
+devices = int(sys.argv[1])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
+)
+strategy = choose_strategy()
+clip = dataclasses.replace(CLIP, size=32)
+data = tf.data.Dataset.from_tensor_slices((random_clips(4, clip), [0, 3, 1, 4])).batch(4)
+found = {}
+with strategy.scope():
+    for which in (("c3d", "resnet21"), ("r3d", "resnet21")):
+        keras.utils.set_random_seed(1)
+        model = build(*which, clip=clip, dropout=0.0)
+        synchronise_batch_norm(model)
+        before = model.get_weights()
+        model.compile(
+            keras.optimizers.SGD(0.001),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=False,
+        )
+        model.fit(data, epochs=1, shuffle=False, verbose=0)
+        for i, (new, old) in enumerate(zip(model.get_weights(), before)):
+            found[f"{model.name}_{i}"] = new - old
+np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync, **found)
+"""
+
+
+@pytest.mark.slow
+def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
+    moves = []
+    for devices in (1, 2):
+        path = tmp_path / f"{devices}.npz"
+        subprocess.run([sys.executable, "-c", STEP, str(devices), path], check=True, cwd=PROJECT)
+        with np.load(path) as file:
+            assert file["replicas"] == devices
+            moves.append({name: file[name] for name in file if name != "replicas"})
+    one, two = moves
+    assert len(one) > 100
+    for name, alone in one.items():
+        np.testing.assert_allclose(two[name], alone, atol=1e-5 + 5e-3 * np.abs(alone).max())

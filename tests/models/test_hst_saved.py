@@ -1,0 +1,170 @@
+"""HST saved, exported, in mixed precision and on two devices."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import PROJECT
+from tests.models.conftest import adapt
+from tests.models.small_hst import CLASSES, build, logits, random_clips, widen
+from vidrec.export.savedmodel import export_savedmodel, parity
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return random_clips()
+
+
+@pytest.fixture(scope="module")
+def model(clips):
+    keras.utils.set_random_seed(3)
+    model = widen(build())
+    adapt(model, clips)
+    return model
+
+
+def test_saved_and_loaded_in_safe_mode_in_a_new_process(model, clips, tmp_path):
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "clips.npz", **clips)
+    code = (
+        "import keras, numpy as np\n"
+        "import vidrec.models.hst\n"
+        f"model = keras.saving.load_model(r'{tmp_path}/model.keras', safe_mode=True)\n"
+        f"clips = dict(np.load(r'{tmp_path}/clips.npz'))\n"
+        f"np.save(r'{tmp_path}/logits.npy', model(clips, training=False))\n"
+        "print(type(model.get_layer('hybrid_attention')).__module__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    assert done.stdout == "vidrec.models.layers.hybrid_attention\n"
+    np.testing.assert_array_equal(np.load(tmp_path / "logits.npy"), logits(model, clips))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"literal": True, "share_window_weights": True, "hierarchy": "output", "hard_mask": True},
+        {"order": "t_inside", "share_fc": True, "svn_noise_std": 0.5, "svn_norm": "frobenius"},
+        {"attention_placement": "every_block", "backbone": "vgg13", "leaky_slope": 0.3},
+    ],
+)
+def test_options_are_saved(options, clips, tmp_path):
+    network = build(**options)
+    network.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(logits(loaded, clips), logits(network, clips))
+    own = [layer for layer in network.layers if type(layer).__module__.startswith("vidrec")]
+    assert [loaded.get_layer(layer.name).get_config() for layer in own] == [
+        layer.get_config() for layer in own
+    ]
+
+
+def test_weights_go_from_network_to_network(model, clips, tmp_path):
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = build()
+    assert np.abs(logits(other, clips) - logits(model, clips)).max() > 1e-3
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(logits(other, clips), logits(model, clips))
+
+
+def test_exported(model, clips, tmp_path):
+    classes = [f"class {n}" for n in range(CLASSES)]
+    export_savedmodel(model, tmp_path / "served", classes=classes, facts={})
+    assert parity(model, tmp_path / "served", clips) < 1e-5
+    loaded = tf.saved_model.load(str(tmp_path / "served"))
+    serve = loaded.signatures["serving_default"]
+    for videos in (1, 2):
+        served = serve(**{name: tf.constant(clip[:videos]) for name, clip in clips.items()})
+        np.testing.assert_allclose(tf.reduce_sum(served["probabilities"], axis=1), 1, atol=1e-6)
+    mixed = {"rgb": clips["rgb"], "flow": clips["flow"][:1]}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="shape"):
+        serve(**{name: tf.constant(clip) for name, clip in mixed.items()})
+
+
+@pytest.fixture
+def policy(request):
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize(
+    ("policy", "compiled"),
+    [
+        ("mixed_bfloat16", False),
+        # TensorFlow pools 3D maps of float16 on a GPU, or compiled, but not by itself on a CPU
+        pytest.param("mixed_float16", True, marks=pytest.mark.slow),
+    ],
+    indirect=["policy"],
+)
+def test_mixed_precision(model, clips, policy, compiled):
+    mixed = build()
+    mixed.set_weights(model.get_weights())
+    assert mixed.get_layer("stage1_block1_hres").compute_dtype == policy.removeprefix("mixed_")
+    for name in ("spatial_attention", "hybrid_attention"):
+        layer = mixed.get_layer(name)
+        assert layer.compute_dtype == "float32"
+        assert {dense.compute_dtype for dense in layer._flatten_layers()} == {"float32"}
+
+    @tf.function(jit_compile=compiled)
+    def step(clips):
+        with tf.GradientTape() as tape:
+            out = mixed(clips, training=False)
+            loss = tf.reduce_sum(out**2)
+        return out, tape.gradient(loss, [weight.value for weight in mixed.trainable_weights])
+
+    out, gradients = step({name: tf.constant(clip) for name, clip in clips.items()})
+    assert out.dtype == tf.float32
+    wanted = logits(model, clips)
+    np.testing.assert_allclose(out, wanted, atol=0.1 * np.abs(wanted).max())
+    assert all(np.isfinite(g).all() and np.abs(g).max() > 0 for g in gradients)
+
+
+STEP = """
+import dataclasses, sys
+import keras, numpy as np, tensorflow as tf
+from tests.models.small_hst import CLIP, build, random_clips
+from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
+
+devices = int(sys.argv[1])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
+)
+strategy = choose_strategy()
+with strategy.scope():
+    keras.utils.set_random_seed(1)
+    clip = dataclasses.replace(CLIP, size=32)
+    model = build(clip)
+    synchronise_batch_norm(model)
+    before = model.get_weights()
+    model.compile(
+        keras.optimizers.SGD(0.01),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    data = tf.data.Dataset.from_tensor_slices((random_clips(4, clip), [0, 3, 1, 4])).batch(4)
+    model.fit(data, epochs=1, shuffle=False, verbose=0)
+np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync,
+         **{str(i): new - old for i, (new, old) in enumerate(zip(model.get_weights(), before))})
+"""
+
+
+@pytest.mark.slow
+def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
+    moves = []
+    for devices in (1, 2):
+        path = tmp_path / f"{devices}.npz"
+        subprocess.run([sys.executable, "-c", STEP, str(devices), path], check=True, cwd=PROJECT)
+        with np.load(path) as file:
+            assert file["replicas"] == devices
+            moves.append([file[name] for name in file if name != "replicas"])
+    one, two = moves
+    assert max(np.abs(move).max() for move in one) > 1e-3
+    for alone, shared in zip(one, two, strict=True):
+        np.testing.assert_allclose(shared, alone, atol=1e-4 + 1e-3 * np.abs(alone).max())
