@@ -164,6 +164,9 @@ def test_a_stream_is_not_scored_on_videos_it_was_trained_on(job, tmp_path, capsy
 def test_flow_must_be_what_the_experiment_says(job, tmp_path, capsys):
     path, out = changed(job, tmp_path, lambda content: content["data"].update(flow={"bound": 15}))
     assert cli.main(["evaluate", path, "--out", out]) == 2
+    assert "'bound': 20.0, 'quantize': 'bound'} there, {" in capsys.readouterr().err
+    train = ["train", path, "--stream", "temporal", "--out", str(tmp_path / "new")]
+    assert cli.main(train) == 2
     error = capsys.readouterr().err
     assert "must be what data.flow says" in error
     assert "'bound': 20.0" in error
