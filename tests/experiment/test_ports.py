@@ -109,7 +109,7 @@ def test_streams_that_are_tested_with_more_frames_and_views(root, tmp_path, caps
         load_scores(tmp_path / f"tiny/evaluation/{name}.npz")
         for name in ("spatial", "temporal", "fused")
     )
-    assert spatial.stamp["protocol"] == "centre, 4 segments"
+    assert spatial.stamp["protocol"] == "centre, 4 segments, 10 views"
     assert (spatial.stamp["crops"], spatial.stamp["views_on"]) == (10, "probabilities")
     both = np.exp(spatial.logits), np.exp(temporal.logits)
     for probabilities in both:  # the logarithm of averages
