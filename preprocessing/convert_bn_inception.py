@@ -1,40 +1,16 @@
 """ImageNet weights of BN-Inception, for T-STAM: a public PyTorch file to one that vidrec takes."""
 
-import argparse
-from pathlib import Path
+from public_weights import arguments, convert
 
-import numpy as np
-
-from vidrec.files import new_file
 from vidrec.models.backbones.bn_inception import bn_inception
 from vidrec.models.backbones.bn_inception_weights import arrays_of, assign, from_pytorch
 
-
-def read(path):
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    if path.suffix == ".safetensors":
-        from safetensors.numpy import load_file
-
-        return load_file(path)
-    import torch
-
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return {name: tensor.numpy() for name, tensor in state.items()}
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path, help=".pth (needs torch), .safetensors or .npz")
-    parser.add_argument("target", type=Path, help="what `weights` is then set to; gets .npz")
-    paths = parser.parse_args()
-    target = paths.target.with_suffix(".npz")
-    try:
-        net = bn_inception(32, 3, se_blocks=())
-        assign(net, from_pytorch(read(paths.source)))
-        with new_file(target) as file:
-            np.savez(file, **arrays_of(net))
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        parser.error(f"{paths.source}: {error}")
-    print(f"{target} is ready.")
+    parser = arguments(__doc__)
+    convert(
+        parser,
+        parser.parse_args(),
+        bn_inception(32, 3, se_blocks=()),
+        lambda net, state: assign(net, from_pytorch(state)),
+        arrays_of,
+    )

@@ -21,6 +21,7 @@ from vidrec.models.backbones.c3d import RGB_MEANS, c3d
 from vidrec.models.backbones.c3d_weights import load_npz
 from vidrec.models.backbones.resnet3d import resnet3d
 from vidrec.models.backbones.table_net import KERNELS, Table, table_net
+from vidrec.models.options import check_choices
 
 DEFAULT_CLIP = ClipSpec(segments=1, frames_per_segment=16, size=112, modalities=("rgb",))
 BACKBONES = ()
@@ -149,12 +150,8 @@ def _table(network, *, kernels, shortcut, head_units):
 
 
 def _check(num_classes, clip, network, column, dropout, width):
-    for name, value, known in (
-        ("network", network, NETWORKS),
-        ("column", column, tuple(LAYER_SIZES)),
-    ):
-        if value not in known:
-            raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
+    known = {"network": NETWORKS, "column": tuple(LAYER_SIZES)}
+    check_choices(known, network=network, column=column)
     if clip.modalities != ("rgb",):
         raise ValueError(
             "conv3d_baselines takes RGB alone, ('rgb',). "

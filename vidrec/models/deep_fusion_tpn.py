@@ -29,6 +29,8 @@ from vidrec.models.layers.identity_gaussian import IdentityGaussian
 from vidrec.models.layers.ln_lstm import LayerNormLSTMCell
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
 from vidrec.models.layers.temporal_pyramid import temporal_pyramid
+from vidrec.models.options import check_choices
+from vidrec.models.width import scaled
 
 DEFAULT_CLIP = ClipSpec(
     segments=1, frames_per_segment=24, size=224, flow_length=4, flow_position="centre"
@@ -114,7 +116,8 @@ def build(
         FileNotFoundError, RuntimeError: if `weights` are not there, or cannot be downloaded.
     """
     _check_clip(clip, tpn_window)
-    _check_choices(
+    check_choices(
+        CHOICES,
         factor_activation=factor_activation,
         pool4=pool4,
         fusion_pool=fusion_pool,
@@ -130,7 +133,7 @@ def build(
             f"lstm_dropout={lstm_dropout}"
         )
     moments, size, _, channels = clip.shape("flow")
-    filters = max(1, round(FILTERS * width))
+    filters = scaled(FILTERS, width)
     inputs = {name: keras.Input(clip.shape(name), dtype="uint8", name=name) for name in MODALITIES}
 
     rgb = layers.Rescaling(1.0, offset=[-mean for mean in RGB_MEANS], name="rgb_normalize")
@@ -274,9 +277,3 @@ def _check_clip(clip, window):
             f"within one. Received: clip.segments={clip.segments}, "
             f"clip.frames_per_segment={part}, tpn_window={window}"
         )
-
-
-def _check_choices(**options):
-    for name, value in options.items():
-        if value not in CHOICES[name]:
-            raise ValueError(f"`{name}` must be one of {CHOICES[name]}. Received: {name}={value!r}")

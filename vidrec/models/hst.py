@@ -28,6 +28,7 @@ from vidrec.models.layers.hresidual_block import hresidual_block
 from vidrec.models.layers.hybrid_attention import HybridAttention
 from vidrec.models.layers.spatial_feature_attention import SpatialFeatureAttention
 from vidrec.models.layers.visual_window import SpatialVisualWindow
+from vidrec.models.options import check_choices
 
 DEFAULT_CLIP = ClipSpec(segments=1, frames_per_segment=16, size=224, flow_length=1)
 BACKBONES = ()
@@ -114,7 +115,8 @@ def build(
     """
     if literal:
         norm, window_merge, attention_gain, attention_axis = "none", "sum", False, "positions"
-    _check_choices(
+    check_choices(
+        CHOICES,
         backbone=backbone,
         norm=norm,
         shortcut=shortcut,
@@ -246,9 +248,3 @@ def _check(num_classes, clip, weights, sizes, inner, outer, groups, head_units):
             "`shuffle_groups` must be 0 or divide `inner`. "
             f"Received: shuffle_groups={groups}, inner={inner}"
         )
-
-
-def _check_choices(**options):
-    for name, value in options.items():
-        if value not in CHOICES[name]:
-            raise ValueError(f"`{name}` must be one of {CHOICES[name]}. Received: {name}={value!r}")

@@ -29,6 +29,7 @@ from vidrec.models.backbones.bn_inception import EPSILON, RGB_MEANS, SE_BLOCKS, 
 from vidrec.models.layers.attention import SpatialAttentionPool, TemporalAttentionPool
 from vidrec.models.layers.fusion import fuse_streams
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
+from vidrec.models.options import check_choices
 
 DEFAULT_CLIP = ClipSpec(segments=6, size=224, flow_length=5)
 BACKBONES = ("bn_inception",)
@@ -265,11 +266,7 @@ def _check(num_classes, clip, num_spatial, map_dim, temporal_hidden, temporal_mo
     for name, value in counts.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
-    if temporal_mode not in TEMPORAL_MODES:
-        raise ValueError(
-            f"`temporal_mode` must be one of {TEMPORAL_MODES}. "
-            f"Received: temporal_mode={temporal_mode!r}"
-        )
+    check_choices({"temporal_mode": TEMPORAL_MODES}, temporal_mode=temporal_mode)
     if temporal_mode == "channel" and map_dim != temporal_hidden:
         raise ValueError(
             "temporal_mode='channel' weights each feature by its own channel, so `map_dim` must be "

@@ -32,20 +32,20 @@ from vidrec.models.backbones.resnet101 import (
     FILTERS,
     normalization,
     resnet101,
-    scaled,
 )
 from vidrec.models.layers.clip_segments import CutSegments
 from vidrec.models.layers.cross_modal_attention import CrossModalAttention
 from vidrec.models.layers.fusion import SameVideos, log
 from vidrec.models.layers.grid_graph_attention import GridGraphAttention
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
+from vidrec.models.options import check_choices
+from vidrec.models.width import scaled
 
 DEFAULT_CLIP = ClipSpec(
     segments=1, frames_per_segment=6, size=224, flow_length=5, flow_position="centre"
 )
 BACKBONES = ("backbone",)
-FUSE = ("logits", "probs")
-FLOW_INITS = ("mean_rgb", "random")
+CHOICES = {"fuse": ("logits", "probs"), "flow_init": ("mean_rgb", "random")}
 
 
 def build(
@@ -238,12 +238,7 @@ def _check(num_classes, clip, num_heads, fuse, flow_init, width):
     for name, value in {"num_classes": num_classes, "num_heads": num_heads}.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
-    if fuse not in FUSE:
-        raise ValueError(f"`fuse` must be one of {FUSE}. Received: fuse={fuse!r}")
-    if flow_init not in FLOW_INITS:
-        raise ValueError(
-            f"`flow_init` must be one of {FLOW_INITS}. Received: flow_init={flow_init!r}"
-        )
+    check_choices(CHOICES, fuse=fuse, flow_init=flow_init)
     features = EXPANSION * scaled(FILTERS[-1], width)
     if features % num_heads:
         raise ValueError(

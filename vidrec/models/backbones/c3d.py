@@ -7,6 +7,8 @@ S pixels of a side, F filters.
 
 from keras import layers
 
+from vidrec.models.width import scaled
+
 CONVOLUTIONS = {  # of each block, behind which a pool stands
     "1": {"conv1": 64},
     "2": {"conv2": 128},
@@ -47,8 +49,3 @@ def c3d(clips, *, dropout=0.5, width=1.0):
         x = layers.Dense(scaled(units, width), activation="relu", name=name)(x)
         x = layers.Dropout(dropout, name=f"{name}_drop")(x)
     return x
-
-
-def scaled(channels, width):
-    """Channels times `width`, at least 1."""
-    return max(1, round(channels * width))

@@ -15,6 +15,7 @@ import keras
 from keras import layers
 
 from vidrec.models.backbones.resnet101_weights import load
+from vidrec.models.width import scaled
 
 BLOCKS = (3, 4, 23, 3)
 FILTERS = (64, 128, 256, 512)
@@ -96,11 +97,6 @@ def resnet101(
     if weights is not None:
         load(model, weights, stride_in_3x3=stride_in_3x3)
     return model
-
-
-def scaled(filters, width):
-    """Filters of a convolution, at least 1."""
-    return max(1, round(filters * width))
 
 
 def normalization(modality, *, stride_in_3x3=True):

@@ -8,7 +8,7 @@ letters: B batch, T frames, S pixels of a side, C channels.
 
 from keras import layers
 
-from vidrec.models.backbones.c3d import scaled
+from vidrec.models.width import scaled
 
 WIDTHS = (64, 128, 256, 512)  # channels of the four stages
 STEM_FACTOR = 45  # channels between the factors of the first unit

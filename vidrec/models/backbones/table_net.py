@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from keras import layers
 
-from vidrec.models.backbones.c3d import scaled
+from vidrec.models.width import scaled
 
 KERNELS = {  # (time, height, width); "p3d" is 133 and 311 side by side, summed
     "111": (1, 1, 1),

@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from vidrec.models.backbones.pretrained import with_weights
+from vidrec.models.width import scaled
 
 FILTERS = (64, 128, 256, 512, 512)  # of the five blocks
 RGB_MEANS = (123.68, 116.779, 103.939)  # of ImageNet; subtracted from 0..255, nothing is divided
@@ -53,7 +54,7 @@ def vgg16(size, channels, *, convolutions=(2, 2, 3, 3, 3), weights=None, width=1
             x = layers.MaxPooling2D(2, name=f"block{block - 1}_pool")(x)
         for number in range(1, count + 1):
             x = layers.Conv2D(
-                max(1, round(filters * width)),
+                scaled(filters, width),
                 3,
                 padding="same",
                 activation="relu",

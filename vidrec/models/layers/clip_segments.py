@@ -6,6 +6,8 @@ Axis letters: B batch, K segments, F frames of a segment, T = K F, H W pixels, C
 import keras
 from keras import ops
 
+from vidrec.models.layers.same_videos import check_same
+
 
 @keras.saving.register_keras_serializable(package="vidrec")
 class CutSegments(keras.layers.Layer):
@@ -56,10 +58,5 @@ class CutSegments(keras.layers.Layer):
                     f"`{name}` must have whole segments of {self.frames} frames. "
                     f"Received: {length} frames"
                 )
-        for axis, what in ((0, "videos"), (1, "frames")):
-            counts = rgb_shape[axis], flow_shape[axis]
-            if None not in counts and counts[0] != counts[1]:
-                raise ValueError(
-                    f"`rgb` and `flow` must hold the same {what}. "
-                    f"Received: {counts[0]} and {counts[1]} of them"
-                )
+        for axis, what in enumerate(("videos", "frames")):
+            check_same(rgb_shape, flow_shape, axis=axis, what=what)

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from vidrec.clip import MODALITIES
+from vidrec.models.layers.same_videos import check_same
 
 ATTN_SCALES = ("fro", "sqrt_dim")
 PROJECTIONS = ("query", "key", "value", "output")
@@ -91,11 +92,7 @@ class CrossModalAttention(keras.layers.Layer):
             }
 
     def call(self, rgb, flow):
-        if None not in (rgb.shape[0], flow.shape[0]) and rgb.shape[0] != flow.shape[0]:
-            raise ValueError(
-                "`rgb` and `flow` must hold the same videos. "
-                f"Received: {rgb.shape[0]} and {flow.shape[0]} of them"
-            )
+        check_same(rgb.shape, flow.shape)
         batch = ops.shape(rgb)[0]  # of flow also: a batch of one must not be repeated
         own = {"rgb": rgb, "flow": flow}
         other = {"rgb": flow, "flow": rgb}

@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 from vidrec.clip import MODALITIES
+from vidrec.models.layers.same_videos import check_same
 
 FUSION_LAYERS = ("lambda", "rescaling")
 FUSION_ON = ("scores", "probabilities")
@@ -112,12 +113,7 @@ class SameVideos(keras.layers.Layer):
     """Stacks two streams' scores (B, N) to (2, B, N), if they are of as many videos."""
 
     def call(self, spatial, temporal):
-        batches = {scores.shape[0] for scores in (spatial, temporal)} - {None}
-        if len(batches) > 1:
-            raise ValueError(
-                "`rgb` and `flow` must hold the same videos. "
-                f"Received: {spatial.shape[0]} and {temporal.shape[0]} of them"
-            )
+        check_same(spatial.shape, temporal.shape)
         return _stack(spatial, temporal)
 
     def compute_output_shape(self, spatial_shape, temporal_shape):

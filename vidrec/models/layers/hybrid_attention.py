@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from vidrec.models.layers.attention import softmax_over
+from vidrec.models.layers.same_videos import check_same
 
 AXES = {"channels": 3, "positions": (1, 2)}
 ORDERS = ("softmax_then_t", "t_inside")
@@ -95,12 +96,7 @@ class HybridAttention(keras.layers.Layer):
         ]
 
     def call(self, maps, temporal):
-        batches = {x.shape[0] for x in (maps, temporal)} - {None}
-        if len(batches) > 1:
-            raise ValueError(
-                "`rgb` and `flow` must hold the same videos. "
-                f"Received: {maps.shape[0]} and {temporal.shape[0]} of them"
-            )
+        check_same(maps.shape, temporal.shape)
         logits = self.logits(maps)
         # A product would broadcast a single video; stacking refuses, by the backend's own message.
         temporal = ops.sum(ops.stack([temporal, ops.zeros_like(logits)]), axis=0)
