@@ -9,18 +9,17 @@ import pandas as pd
 import pytest
 import yaml
 
+from tests.conftest import PROJECT
 from tests.experiment.conftest import CONFIG
 from vidrec.datasets import synthetic
 
 CODE = """
 import sys
-import tensorflow as tf
+from tests.devices import logical_cpus
 from vidrec import cli
 from vidrec.training import strategy
 
-cpu = tf.config.list_physical_devices("CPU")[0]
-two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
-tf.config.set_logical_device_configuration(cpu, two)
+logical_cpus(2)
 assert strategy.choose_strategy().num_replicas_in_sync == 2
 if sys.argv[-1] == "kill":
     from vidrec.training import callbacks
@@ -49,7 +48,7 @@ def test_a_stream_trains_and_resumes_on_two_devices(tmp_path):
 
     def vidrec(*arguments):
         command = [sys.executable, "-c", CODE, *arguments]
-        return subprocess.run(command, capture_output=True, text=True)
+        return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
 
     done = vidrec("extract-frames", "--config", str(tmp_path / "two.yaml"))
     assert done.returncode == 0, done.stderr

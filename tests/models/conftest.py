@@ -30,6 +30,26 @@ def two_stream(clips):
     return model
 
 
+@pytest.fixture
+def policy(request):
+    """The precision that `request.param` names, for one test."""
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def outline():
+    """Builds a network with variables that have shapes and no values."""
+
+    def make(build, *args, **options):
+        with keras.StatelessScope(initialize_variables=False):
+            return build(*args, **options)
+
+    yield make
+    keras.backend.clear_session()  # forgets that the variables wait for values
+
+
 def adapt(model, clips):
     """Fits the moving statistics to the clips: with those of a new model, all scores are alike."""
     norms = [

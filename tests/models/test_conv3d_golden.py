@@ -30,18 +30,15 @@ SIZES = {"resnet21": 112, "vgg13": 224}
 
 
 @pytest.fixture
-def outline():
+def outline(outline):
     """Builds the network with variables that have shapes and no values."""
 
     def build(network, column, size=None, **options):
         clip = dataclasses.replace(conv3d_baselines.DEFAULT_CLIP, size=size or SIZES[column])
-        with keras.StatelessScope(initialize_variables=False):
-            return conv3d_baselines.build(
-                CLASSES[column], clip, network=network, column=column, **options
-            )
+        options |= {"network": network, "column": column}
+        return outline(conv3d_baselines.build, CLASSES[column], clip, **options)
 
-    yield build
-    keras.backend.clear_session()  # forgets that the variables wait for values
+    return build
 
 
 def trainable(model):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import PROJECT
+from tests.devices import arrays_of
 from tests.models.conftest import adapt
 from tests.models.small_conv3d import CLASSES, build, logits, random_clips
 from vidrec.export.savedmodel import export_savedmodel, parity
@@ -67,13 +67,6 @@ def test_exported(which, clips, tmp_path):
     np.testing.assert_allclose(tf.reduce_sum(served["probabilities"]), 1, atol=1e-6)
 
 
-@pytest.fixture
-def policy(request):
-    keras.config.set_dtype_policy(request.param)
-    yield request.param
-    keras.config.set_dtype_policy("float32")
-
-
 @pytest.mark.parametrize("which", THREE)
 @pytest.mark.parametrize(
     ("policy", "compiled"),
@@ -105,15 +98,12 @@ def test_mixed_precision(which, clips, policy, compiled):
 STEP = """
 import dataclasses, sys
 import keras, numpy as np, tensorflow as tf
+from tests.devices import logical_cpus
 from tests.models.conftest import adapt
 from tests.models.small_conv3d import CLIP, build, random_clips
 from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
 
-devices = int(sys.argv[1])
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
-)
+logical_cpus(int(sys.argv[1]))
 strategy = choose_strategy()
 clip = dataclasses.replace(CLIP, size=32)
 data = tf.data.Dataset.from_tensor_slices((random_clips(4, clip), [0, 3, 1, 4])).batch(4)
@@ -138,14 +128,7 @@ np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync, **found)
 
 @pytest.mark.slow
 def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
-    moves = []
-    for devices in (1, 2):
-        path = tmp_path / f"{devices}.npz"
-        subprocess.run([sys.executable, "-c", STEP, str(devices), path], check=True, cwd=PROJECT)
-        with np.load(path) as file:
-            assert file["replicas"] == devices
-            moves.append({name: file[name] for name in file if name != "replicas"})
-    one, two = moves
+    one, two = (arrays_of(STEP, n, tmp_path / f"{n}.npz") for n in (1, 2))
     assert len(one) > 100
     for name, alone in one.items():
         np.testing.assert_allclose(two[name], alone, atol=1e-5 + 5e-3 * np.abs(alone).max())

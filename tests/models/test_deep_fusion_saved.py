@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import PROJECT
+from tests.devices import arrays_of
 from tests.models.small_deep_fusion import CLASSES, build, logits, random_clips
 from vidrec.export.savedmodel import export_savedmodel, parity
 
@@ -79,13 +80,6 @@ def test_exported(model, clips, tmp_path):
     assert np.abs(logits(model, other) - logits(model, clips)).max() > 1e-3
 
 
-@pytest.fixture
-def policy(request):
-    keras.config.set_dtype_policy(request.param)
-    yield request.param
-    keras.config.set_dtype_policy("float32")
-
-
 @pytest.mark.parametrize(
     ("policy", "compiled"),
     [
@@ -119,16 +113,13 @@ STEP = """
 import sys
 import keras, numpy as np, tensorflow as tf
 sys.path.insert(0, {project!r})
+from tests.devices import logical_cpus
 from tests.models.small_deep_fusion import build, random_clips
 from vidrec.clip import ClipSpec
 from vidrec.training.strategy import choose_strategy
 
 CLIP = ClipSpec(segments=1, frames_per_segment=16, size=32, flow_length=2, flow_position="centre")
-devices = int(sys.argv[1])
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
-)
+logical_cpus(int(sys.argv[1]))
 strategy = choose_strategy()
 with strategy.scope():
     keras.utils.set_random_seed(1)
@@ -148,16 +139,8 @@ np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync,
 
 @pytest.mark.slow
 def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
-    moves = []
-    for devices in (1, 2):
-        path = tmp_path / f"{devices}.npz"
-        code = STEP.format(project=str(PROJECT))
-        subprocess.run(
-            [sys.executable, "-c", code, str(devices), str(path)], check=True, cwd=PROJECT
-        )
-        with np.load(path) as file:
-            assert file["replicas"] == devices
-            moves.append([file[name] for name in file if name != "replicas"])
+    step = STEP.format(project=str(PROJECT))
+    moves = [arrays_of(step, n, tmp_path / f"{n}.npz").values() for n in (1, 2)]
     for one, two in zip(*moves, strict=True):
         assert np.abs(one).max() > 0
         np.testing.assert_allclose(two, one, atol=1e-3 * np.abs(one).max())

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import PROJECT
+from tests.devices import arrays_of
 from tests.models.conftest import adapt
 from tests.models.small_hst import CLASSES, build, logits, random_clips, widen
 from vidrec.export.savedmodel import export_savedmodel, parity
@@ -86,13 +87,6 @@ def test_exported(model, clips, tmp_path):
         serve(**{name: tf.constant(clip) for name, clip in mixed.items()})
 
 
-@pytest.fixture
-def policy(request):
-    keras.config.set_dtype_policy(request.param)
-    yield request.param
-    keras.config.set_dtype_policy("float32")
-
-
 @pytest.mark.parametrize(
     ("policy", "compiled"),
     [
@@ -128,14 +122,11 @@ def test_mixed_precision(model, clips, policy, compiled):
 STEP = """
 import dataclasses, sys
 import keras, numpy as np, tensorflow as tf
+from tests.devices import logical_cpus
 from tests.models.small_hst import CLIP, build, random_clips
 from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
 
-devices = int(sys.argv[1])
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
-)
+logical_cpus(int(sys.argv[1]))
 strategy = choose_strategy()
 with strategy.scope():
     keras.utils.set_random_seed(1)
@@ -157,14 +148,7 @@ np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync,
 
 @pytest.mark.slow
 def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
-    moves = []
-    for devices in (1, 2):
-        path = tmp_path / f"{devices}.npz"
-        subprocess.run([sys.executable, "-c", STEP, str(devices), path], check=True, cwd=PROJECT)
-        with np.load(path) as file:
-            assert file["replicas"] == devices
-            moves.append([file[name] for name in file if name != "replicas"])
-    one, two = moves
+    one, two = (arrays_of(STEP, n, tmp_path / f"{n}.npz").values() for n in (1, 2))
     assert max(np.abs(move).max() for move in one) > 1e-3
     for alone, shared in zip(one, two, strict=True):
         np.testing.assert_allclose(shared, alone, atol=1e-4 + 1e-3 * np.abs(alone).max())

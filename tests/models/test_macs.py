@@ -22,18 +22,6 @@ from vidrec.models.macs import count_macs, macs_by_layer
 CLIP = ClipSpec(segments=4, size=6, modalities=("rgb",))
 
 
-@pytest.fixture
-def outline():
-    """Builds a network with variables that have shapes and no values."""
-
-    def make(build, *args, **options):
-        with keras.StatelessScope(initialize_variables=False):
-            return build(*args, **options)
-
-    yield make
-    keras.backend.clear_session()  # forgets that the variables wait for values
-
-
 def of_layer(layer, *shapes):
     """MAC of a layer on one element of such shapes."""
     inputs = [keras.Input(shape) for shape in shapes]

@@ -17,18 +17,6 @@ from vidrec.models.macs import count_macs
 NARROW = {"base": 8}  # of the reference; the same is width=1/8
 
 
-@pytest.fixture
-def outline():
-    """Builds a network with variables that have shapes and no values."""
-
-    def make(build, *args, **options):
-        with keras.StatelessScope(initialize_variables=False):
-            return build(*args, **options)
-
-    yield make
-    keras.backend.clear_session()  # forgets that the variables wait for values
-
-
 def trainable(model):
     return sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
 

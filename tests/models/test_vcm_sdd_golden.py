@@ -9,7 +9,6 @@ Here the networks are built without their values.
 import dataclasses
 import math
 
-import keras
 import pytest
 
 from vidrec.models import vcm_sdd
@@ -19,15 +18,13 @@ CLIP = vcm_sdd.DEFAULT_CLIP
 
 
 @pytest.fixture
-def outline():
+def outline(outline):
     """Builds the network with variables that have shapes and no values."""
 
     def build(num_classes=400, clip=CLIP, **options):
-        with keras.StatelessScope(initialize_variables=False):
-            return vcm_sdd.build(num_classes, clip, **options)
+        return outline(vcm_sdd.build, num_classes, clip, **options)
 
-    yield build
-    keras.backend.clear_session()  # forgets that the variables wait for values
+    return build
 
 
 def counts(model):

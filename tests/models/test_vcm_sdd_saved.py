@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import PROJECT
+from tests.devices import arrays_of
 from tests.models.small_vcm_sdd import CLASSES, CLIP, build, liven, logits, random_clips, segments
 from vidrec.export import savedmodel
 from vidrec.models import vcm_sdd
@@ -140,14 +141,11 @@ def test_a_step_moves_the_geometry(clips):
 STEP = """
 import sys
 import keras, numpy as np, tensorflow as tf
+from tests.devices import logical_cpus
 from tests.models.small_vcm_sdd import CLIP, build, random_clips
 from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
 
-devices = int(sys.argv[1])
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
-)
+logical_cpus(int(sys.argv[1]))
 strategy = choose_strategy()
 with strategy.scope():
     keras.utils.set_random_seed(1)
@@ -170,15 +168,9 @@ np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync, moved=min(moved),
 
 @pytest.mark.slow
 def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
-    def weights(devices):
-        path = tmp_path / f"{devices}.npz"
-        subprocess.run([sys.executable, "-c", STEP, str(devices), path], check=True, cwd=PROJECT)
-        with np.load(path) as file:
-            assert file["replicas"] == devices
-            assert file["moved"] > 0
-            return [file[name] for name in file if name not in ("replicas", "moved")]
-
-    one, two = weights(1), weights(2)
+    both = [arrays_of(STEP, n, tmp_path / f"{n}.npz") for n in (1, 2)]
+    assert min(found.pop("moved") for found in both) > 0
+    one, two = (found.values() for found in both)
     difference = max(np.abs(a - b).max() for a, b in zip(one, two, strict=True))
     assert difference < 1e-3
 

@@ -18,14 +18,13 @@ CODE = """
 import json
 import sys
 import tensorflow as tf
+from tests.devices import logical_cpus
 from tests.pipeline.test_replicas import CLIP, RUN, source_of
 from vidrec.pipeline.dataset import training_clips
 from vidrec.store import Store
 from vidrec.training.strategy import choose_strategy
 
-cpu = tf.config.list_physical_devices("CPU")[0]
-two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
-tf.config.set_logical_device_configuration(cpu, two)
+logical_cpus(2)
 strategy = choose_strategy()
 assert strategy.num_replicas_in_sync == 2
 with strategy.scope():

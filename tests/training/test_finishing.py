@@ -1,14 +1,11 @@
 """A model behind finishing trains as the model itself does on finished clips."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import PROJECT
+from tests.devices import arrays_of
 from tests.training.conftest import make_model
 from vidrec.training.finishing import with_finishing
 
@@ -95,14 +92,14 @@ def test_codes_stay_exact_under_mixed_precision(batch):
 STEP = """
 import sys
 import keras, numpy as np, tensorflow as tf
+from tests.devices import logical_cpus
 from tests.training.test_finishing import clip_model, drawn_batch, finish_clip
 from vidrec.training.finishing import with_finishing
 from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
 
-cpu = tf.config.list_physical_devices("CPU")[0]
-devices = [tf.config.LogicalDeviceConfiguration() for _ in range(int(sys.argv[1]))]
-tf.config.set_logical_device_configuration(cpu, devices)
-with choose_strategy().scope():
+logical_cpus(int(sys.argv[1]))
+strategy = choose_strategy()
+with strategy.scope():
     model = clip_model()
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Dropout):
@@ -113,18 +110,12 @@ with choose_strategy().scope():
     trainer.compile(keras.optimizers.SGD(0.5), loss, jit_compile=False)
     data = tf.data.Dataset.from_tensors((drawn_batch(), np.array([0, 1, 2, 1], np.int32)))
     trainer.fit(data, shuffle=False, verbose=0)
-np.savez(sys.argv[2], *model.get_weights())
+np.savez(sys.argv[2], *model.get_weights(), replicas=strategy.num_replicas_in_sync)
 """
 
 
 def test_a_step_on_two_devices_is_the_step_on_one(tmp_path):
-    weights = []
-    for devices in (1, 2):
-        path = tmp_path / f"{devices}.npz"
-        command = [sys.executable, "-c", STEP, str(devices), str(path)]
-        subprocess.run(command, check=True, cwd=PROJECT)
-        with np.load(path) as file:
-            weights.append([file[name] for name in file])
+    weights = [list(arrays_of(STEP, n, tmp_path / f"{n}.npz").values()) for n in (1, 2)]
     before = clip_model().get_weights()
     assert any((a != b).any() for a, b in zip(before, weights[0], strict=True))
     for a, b in zip(*weights, strict=True):

@@ -1,28 +1,23 @@
 """Several devices: two logical CPUs against one, in processes of their own."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.conftest import PROJECT
+from tests.devices import arrays_of
 from vidrec.training.strategy import check_batch_size
 
 STEP = """
 import sys
 import keras, numpy as np, tensorflow as tf
 sys.path.insert(0, {tests!r})
+from tests.devices import logical_cpus
 from tests.training.conftest import make_model
 from vidrec.training.stages import decay_weights
 from vidrec.training.strategy import choose_strategy, synchronise_batch_norm
 
-devices = int(sys.argv[1])
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(devices)]
-)
+logical_cpus(int(sys.argv[1]))
 rng = np.random.default_rng(0)
 images = rng.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
 images[4:] //= 3  # the halves differ, or their batch statistics would agree by chance
@@ -34,7 +29,7 @@ with strategy.scope():
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
-    if sys.argv[2] == "synchronised":
+    if sys.argv[3] == "synchronised":
         synchronise_batch_norm(model)
     decay_weights(model, 0.1)
     model.compile(
@@ -44,21 +39,15 @@ with strategy.scope():
     )
     data = tf.data.Dataset.from_tensor_slices(({{"rgb": images}}, labels)).batch(8)
     model.fit(data, epochs=1, shuffle=False, verbose=0)
-np.savez(sys.argv[3], replicas=strategy.num_replicas_in_sync,
+np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync,
          **{{str(i): w for i, w in enumerate(model.get_weights())}})
 """
 
 
 def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
     def weights(devices, how):
-        path = tmp_path / f"{devices}{how}.npz"
         code = STEP.format(tests=str(PROJECT))
-        subprocess.run(
-            [sys.executable, "-c", code, str(devices), how, str(path)], check=True, cwd=PROJECT
-        )
-        with np.load(path) as file:
-            assert file["replicas"] == devices
-            return [file[name] for name in file if name != "replicas"]
+        return arrays_of(code, devices, tmp_path / f"{devices}{how}.npz", how).values()
 
     def difference(a, b):
         return max(np.abs(x.astype(float) - y).max() for x, y in zip(a, b, strict=True))
