@@ -71,9 +71,10 @@ def decay_weights(model, rate):
 
 def build_optimizer(optimizer, model):
     """Makes an optimizer's slots, and lets AdamW decay open kernels alone, as `decay_weights`."""
-    if isinstance(optimizer, keras.optimizers.AdamW):
+    decaying = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    if isinstance(decaying, keras.optimizers.AdamW):
         others = [v for v in model.trainable_variables if not _is_kernel(v)]
-        optimizer.exclude_from_weight_decay(var_list=others)
+        decaying.exclude_from_weight_decay(var_list=others)
     optimizer.build(model.trainable_variables)
 
 
