@@ -1,5 +1,5 @@
-"""A stage of a small model: `python -m tests.training.small_run FOLDER [KILL_AFTER]` trains it, or
-goes on with it, and kills itself after so many steps."""
+"""A stage of a small model: `python -m tests.training.small_run FOLDER [KILL_AFTER [plain]]` trains
+it, or goes on with it, and kills itself after so many steps; plain: by SGD and without dropout."""
 
 import dataclasses
 import os
@@ -14,6 +14,7 @@ from tests.training.conftest import make_batches, make_model
 from vidrec.training import checkpoints
 from vidrec.training.fit import Saving, StagePlan, train_stage
 from vidrec.training.schedules import step_decay
+from vidrec.training.strategy import choose_strategy
 
 STEPS, EPOCHS = 4, 6
 
@@ -69,12 +70,20 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-if __name__ == "__main__":
-    folder, steps = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    saved = checkpoints.last_checkpoint(folder / "checkpoints")
+def main(folder, kill_after="0", *options):
+    saved = checkpoints.last_checkpoint(Path(folder) / "checkpoints")
     keras.utils.set_random_seed(99 if saved else 11)
-    train(
-        make_model(),
-        folder,
-        options={"resume": saved, "watchers": [Kill(steps)], "saving": Saving(minutes=1e-9)},
-    )
+    with choose_strategy().scope():
+        model = make_model()
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.Dropout) and "plain" in options:
+                layer.rate = 0.0  # what is dropped depends on how a batch is parted
+        # Adam makes as much of the rounding of a gradient that should be zero as of a gradient.
+        plain = {"optimizer": keras.optimizers.SGD(0.01, momentum=0.9)} if options else {}
+        watchers, saving = [Kill(int(kill_after))], Saving(minutes=1e-9)
+        options = {"resume": saved, "watchers": watchers, "saving": saving}
+        train(model, Path(folder), options=options, **plain)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
