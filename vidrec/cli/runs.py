@@ -28,6 +28,7 @@ def train(options):
             keep=options.keep,
             minutes=options.minutes,
             slurm=options.slurm,
+            wandb=options.wandb,
         )
         print(f"{stream} stream: {run}")
 
@@ -86,6 +87,8 @@ def add(verbs):
     new.add_argument("--minutes", type=float, default=15, help=text)
     text = "train on all machines of this step of SLURM; others are found in TF_CONFIG"
     new.add_argument("--slurm", action="store_true", help=text)
+    text = "show curves, clips and confusions in this project of Weights & Biases"
+    new.add_argument("--wandb", metavar="PROJECT", help=text)
 
     _add_experiment(verbs, "evaluate", evaluate, "top-1, top-5, per class, confusion; fusion")
 

@@ -20,6 +20,7 @@ from vidrec.experiment.runs import (
 )
 from vidrec.experiment.splits import describe, split_videos
 from vidrec.experiment.stage_plans import stage_plan
+from vidrec.experiment.watchers import Watchers
 from vidrec.files import flush
 from vidrec.models import registry
 from vidrec.models.transfer import transfer_weights
@@ -37,7 +38,16 @@ from vidrec.training.strategy import (
 
 
 def train(
-    experiment, stream, out, *, config_path="", resume=False, keep=2, minutes=15, slurm=False
+    experiment,
+    stream,
+    out,
+    *,
+    config_path="",
+    resume=False,
+    keep=2,
+    minutes=15,
+    slurm=False,
+    wandb=None,
 ):
     """Trains one stream through its stages, on all devices there are, of all machines.
 
@@ -49,6 +59,7 @@ def train(
         resume: bool, go on where this run stopped; nothing to do if it is complete.
         keep, minutes: see `vidrec.training.fit.Saving`.
         slurm: bool, see `vidrec.training.strategy.choose_strategy`.
+        wandb: str or None, see `vidrec.experiment.watchers.Watchers`.
 
     Returns:
         The Path of the run folder.
@@ -74,14 +85,14 @@ def train(
             _say(f"{stream}: trained already, in {run}")
             return run
         saving = Saving(keep=keep, minutes=minutes)
-        model = _train(experiment, stream, out, run, config_path, saving)
+        model = _train(experiment, stream, out, run, config_path, saving, wandb)
         if is_chief():
             _complete(run, model, f"{stream} stream")
         wait_for_all()
     return run
 
 
-def _train(experiment, stream, out, run, config_path, saving):
+def _train(experiment, stream, out, run, config_path, saving, wandb):
     """The trained model; its last checkpoint is in the run folder."""
     split, classes = split_videos(experiment)
     clip = experiment.clip_spec(stream)
@@ -109,6 +120,9 @@ def _train(experiment, stream, out, run, config_path, saving):
     if each_epoch:  # one draw: the paper's, noisy and cheap (3.4.2)
         batches = clips.validation_batches(experiment, held_out)
         validation = callbacks.Validation(batches, model)
+    watchers = None
+    if is_chief():
+        watchers = Watchers(experiment, stream, run, classes, validation, wandb=wandb)
     skipped = callbacks.Skipped(source.guard.report, run / "skipped.csv")
     saved = checkpoints.last_checkpoint(run / "checkpoints")
     for number, stage in enumerate(stages):
@@ -130,11 +144,13 @@ def _train(experiment, stream, out, run, config_path, saving):
                 run_folder=run,
                 resume=here,
                 validation=validation,
-                watchers=[skipped],
+                watchers=[skipped, *(watchers.of_stage(stage.name) if watchers else [])],
                 finish=clips.finisher(experiment, clip),
                 saving=saving,
                 videos_of=functools.partial(_videos_of, batches_from),
             )
+    if watchers:
+        watchers.close()
     return model
 
 

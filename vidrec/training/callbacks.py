@@ -86,8 +86,8 @@ class StopWhenStable(keras.callbacks.Callback):
 class Validation(keras.callbacks.Callback):
     """Adds val_loss and val_accuracy, over all examples of a Dataset, to the logs of an epoch.
 
-    On one device: under MirroredStrategy, Keras gives a replica an empty batch when the last one
-    has too few examples, and weighs uneven batches wrongly.
+    On one device: the last batch may be one that does not divide over several. `labels` and
+    `predictions`, int (V,), are those of the epoch that was last.
 
     Args:
         dataset: Dataset of (clips, labels, ...).
@@ -102,13 +102,14 @@ class Validation(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        losses, hits = [], []
+        losses, found = [], []
         for clip, label, *_ in self.dataset:
             logits = self.forward(clip)
             losses.append(tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits).numpy())
-            hits.append(label.numpy() == logits.numpy().argmax(axis=-1))
+            found.append((label.numpy(), logits.numpy().argmax(axis=-1)))
+        self.labels, self.predictions = map(np.concatenate, zip(*found, strict=True))
         logs["val_loss"] = float(np.concatenate(losses).mean())
-        logs["val_accuracy"] = float(np.concatenate(hits).mean())
+        logs["val_accuracy"] = float((self.labels == self.predictions).mean())
 
 
 class Skipped(keras.callbacks.Callback):

@@ -1,6 +1,6 @@
 """Checkpoints that are whole or not there, and from which a run goes on as if it had never stopped.
 
-A checkpoint is a folder `<stage>-<epoch>-<step>`: `variables.npz` holds every variable of the model,
+A checkpoint is a folder `<stage>-<epoch>-<step>`: `variables.npz` holds all variables of the model,
 the states of its random generators among them, and of the optimizer, `state.json` where the run
 was. It is written under a temporary name and renamed, so that a killed run leaves the one before.
 """
