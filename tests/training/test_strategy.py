@@ -72,9 +72,7 @@ def found(tmp_path_factory):
     """Weights after three steps, by number of devices and case."""
     folder = tmp_path_factory.mktemp("steps")
     more = {1: ["sgd compiled", "adam frozen"], 2: []}
-    return {
-        n: arrays_of(STEP, n, folder / f"{n}.npz", *CASES, *TURNS, *more[n]) for n in (1, 2)
-    }
+    return {n: arrays_of(STEP, n, folder / f"{n}.npz", *CASES, *TURNS, *more[n]) for n in (1, 2)}
 
 
 def difference(one, a, two, b):
