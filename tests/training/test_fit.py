@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training.conftest import make_batches, make_model
-from tests.training.small_run import EPOCHS, STEPS, plan, state_of, train
+from tests.training.small_run import EPOCHS, STEPS, state_of, train
 from vidrec.training import callbacks, checkpoints
 from vidrec.training.checkpoints import Progress
 from vidrec.training.fit import Saving

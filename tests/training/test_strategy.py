@@ -1,11 +1,13 @@
 """Several devices and several turns: two logical CPUs against one, in processes of their own."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
 from tests.devices import arrays_of
+from vidrec.training import strategy
 from vidrec.training.strategy import check_parts, choose_strategy, parts_of
 
 STEP = """
@@ -149,3 +151,19 @@ def test_slurm_without_slurm(monkeypatch):
     monkeypatch.delenv("SLURM_PROCID", raising=False)
     with pytest.raises(ValueError, match=r"--slurm takes the machines.*`srun`.*PROCID"):
         choose_strategy(slurm=True)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_machines_of_a_step_of_slurm(rank, monkeypatch):
+    monkeypatch.setenv("SLURM_PROCID", str(rank))
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[07-08]")
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "2,1")
+    monkeypatch.setenv("TF_CONFIG", "")
+    monkeypatch.setattr(
+        strategy, "_of_several_machines", lambda: json.loads(os.environ["TF_CONFIG"])
+    )
+    assert choose_strategy(slurm=True) == {
+        "cluster": {"worker": ["node07:8888", "node07:8889", "node08:8888"]},
+        "task": {"type": "worker", "index": rank},
+    }

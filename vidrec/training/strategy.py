@@ -29,8 +29,10 @@ def choose_strategy(*, slurm=False):
     Raises:
         ValueError: if TF_CONFIG is not as TensorFlow wants it, or this is no step of SLURM.
     """
-    if slurm or len(_workers()) > 1:
-        return _of_several_machines(slurm)
+    if slurm:
+        _take_from_slurm()
+    if len(_workers()) > 1:
+        return _of_several_machines()
     gpus = tf.config.list_logical_devices("GPU")
     devices = gpus or tf.config.list_logical_devices("CPU")
     if len(devices) > 1:
@@ -46,20 +48,25 @@ def _over(devices):
 
 
 @functools.cache
-def _of_several_machines(slurm):
-    cluster = tf.distribute.cluster_resolver
-    if not slurm:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster.TFConfigClusterResolver())
+def _of_several_machines():
+    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster)
+
+
+def _take_from_slurm():
+    """Sets TF_CONFIG to the tasks of this step of SLURM."""
     try:
-        gpus = len(tf.config.list_physical_devices("GPU"))
-        resolver = cluster.SlurmClusterResolver(gpus_per_node=gpus, auto_set_gpu=False)
-        resolver.cluster_spec()  # by which it knows its own place
+        # Which task takes which GPU is SLURM's affair: as many as one likes, and none is set.
+        options = {"gpus_per_node": 1024, "gpus_per_task": 1, "auto_set_gpu": False}
+        found = tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
+        cluster = found.cluster_spec().as_dict()
     except RuntimeError as error:
         raise ValueError(
             "--slurm takes the machines from a step of SLURM: start it by `srun`, in sbatch or "
             f"salloc, one task a machine. ({error})"
         ) from error
-    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    task = {"type": "worker", "index": found.task_id}
+    os.environ[CLUSTER] = json.dumps({"cluster": cluster, "task": task})
 
 
 def _workers():
