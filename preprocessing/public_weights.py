@@ -9,10 +9,20 @@ from vidrec.files import new_file
 
 
 def read(path):
-    """A state dict's tensors as arrays, by name."""
+    """A state dict's arrays by name; ValueError if the file is damaged or holds none."""
+    try:
+        return _read(path)
+    except (OSError, ImportError):  # not there, or no reader: they say so
+        raise
+    except Exception as error:  # of zipfile, pickle, safetensors, torch, each of its own kind
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"cannot be read as a {path.suffix} of weights ({what})") from error
+
+
+def _read(path):
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
     if path.suffix == ".safetensors":
         from safetensors.numpy import load_file
 
@@ -38,6 +48,6 @@ def convert(parser, given, net, assign, arrays_of):
         assign(net, read(given.source))
         with new_file(target) as file:
             np.savez(file, **arrays_of(net))
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
+    except (ValueError, OSError, ImportError) as error:
         parser.error(f"{given.source}: {error}")
     print(f"{target} is ready.")

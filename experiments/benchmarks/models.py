@@ -5,7 +5,8 @@
     .venv/bin/python experiments/benchmarks/models.py --only tstam         rows of such a name
 
 Models are those of 101 classes and their own clip; T-STAM, whose time axis is open, with the 6
-frames of its training and the 25 of its test. Without --time they are built without values, which
+frames of its training and the 25 of its test, HST and its baselines with both of their columns, the
+second one's of 224 px. Without --time they are built without values, which
 takes no memory. The columns:
 
     parameters  all of them, those that do not learn too
@@ -45,10 +46,12 @@ from vidrec.models.macs import count_macs
 CLASSES = 101
 STREAMS = {("rgb",): "rgb", ("flow",): "flow", ("rgb", "flow"): "two-stream"}
 TSTAM_FRAMES = (6, 25)  # of training and of the test
+COLUMNS = {"resnet21": 112, "vgg13": 224}  # of HST's tables, and the clips of its baselines
 
 
 def rows():
-    """{name: (model's name, ClipSpec)}; a model that is not told apart here has its own clip."""
+    """{name: (model's name, ClipSpec, options)}; a model that is not told apart here has its own
+    clip and no options."""
     found = {}
     for model in registry.MODELS:
         clip = registry.get(model).DEFAULT_CLIP
@@ -56,26 +59,35 @@ def rows():
             for frames in TSTAM_FRAMES:
                 for modalities, stream in STREAMS.items():
                     one = dataclasses.replace(clip, segments=frames, modalities=modalities)
-                    found[f"{model} {stream}, {frames} frames"] = model, one
+                    found[f"{model} {stream}, {frames} frames"] = model, one, {}
+        elif model == "hst":
+            for column in COLUMNS:
+                found[f"{model} {column}"] = model, clip, {"backbone": column}
+        elif model == "conv3d_baselines":
+            for column, size in COLUMNS.items():
+                one = dataclasses.replace(clip, size=size)
+                for network in registry.get(model).NETWORKS:
+                    options = {"network": network, "column": column}
+                    found[f"{model} {network} {column}"] = model, one, options
         else:
-            found[f"{model} {STREAMS[clip.modalities]}"] = model, clip
+            found[f"{model} {STREAMS[clip.modalities]}"] = model, clip, {}
     return found
 
 
-def count(model, clip):
+def count(model, clip, options):
     """(parameters, GMAC) of a model that is built without values."""
     with keras.StatelessScope(initialize_variables=False):
-        network = registry.get(model).build(CLASSES, clip)
+        network = registry.get(model).build(CLASSES, clip, **options)
     counts = network.count_params(), count_macs(network, clip) / 1e9
     keras.backend.clear_session()  # forgets the variables that wait for values
     return counts
 
 
-def measure(model, clip, rounds):
+def measure(model, clip, options, rounds):
     """In a process of its own: (parameters, GMAC, s, CPU s, peak MiB, MiB before there is a model),
     the times medians."""
     before = peak_memory()
-    network = registry.get(model).build(CLASSES, clip)
+    network = registry.get(model).build(CLASSES, clip, **options)
     rng = np.random.default_rng(0)
     clips = {
         name: tf.constant(rng.integers(0, 256, (1, *clip.shape(name)), dtype=np.uint8))
@@ -141,20 +153,20 @@ def parse():
 def main():
     options = parse()
     print(machine())
-    title = f"{'one clip':>28} {'parameters':>12} {'GMAC':>10}"
+    title = f"{'one clip':>34} {'parameters':>12} {'GMAC':>10}"
     if options.time:
         title += f" {'s':>8} {'CPU s':>8} {'GMAC/s':>8} {'a core':>8} {'peak MiB':>9}"
     print(title)
     empty = set()
-    for name, (model, clip) in rows().items():
+    for name, row in rows().items():
         if options.only not in name:
             continue
-        found = apart(model, clip, options.rounds) if options.time else count(model, clip)
+        found = apart(*row, options.rounds) if options.time else count(*row)
         if found is None:
-            print(f"{name:>28} its process was killed; the memory may not be enough", flush=True)
+            print(f"{name:>34} its process was killed; the memory may not be enough", flush=True)
             continue
         parameters, macs, *times = found
-        line = f"{name:>28} {parameters:>12,} {macs:>10,.3f}"
+        line = f"{name:>34} {parameters:>12,} {macs:>10,.3f}"
         if times:
             wall, processor, memory, before = times
             line += f" {wall:>8.3f} {processor:>8.3f} {macs / wall:>8.1f} {macs / processor:>8.1f}"

@@ -24,6 +24,13 @@ JOINT = {
     "augment": {"resize": [64, 64], "crop": "centre", "flip_lr": 0, "flip_ud": 0, "brightness": 0},
     "evaluation": {"sampling": "centre", "resize": [64, 64], "each_epoch": True, "batch_size": 9},
 }
+IN_PARTS = {
+    "model": {"name": "vcm_sdd", "options": {"blocks": [1, 1, 1, 1], "width": 0.0625}},
+    "clip": JOINT["clip"] | {"frames_per_segment": 3, "flow_length": 2},
+    "sampling": {"policy": "even", "parts": 2},
+    "augment": JOINT["augment"],
+    "evaluation": JOINT["evaluation"] | {"segments": 2},
+}
 DECAY = {"name": "sgd", "momentum": 0.9, "weight_decay": 0.0005}
 STREAM = {
     "stages": [
@@ -93,6 +100,24 @@ def test_a_network_of_both_modalities_is_one_stream(root, tmp_path, capsys):
     video = sorted((root / "videos").rglob("*g02*.avi"))[0]
     found = Predictor(tmp_path / "tiny/savedmodel").predict(video)
     assert found.frames == (0, 1, 2, 3, 4, 5, 5, 5)  # six there are, eight it takes
+    assert found.probabilities.sum() == pytest.approx(1)
+
+
+def test_a_network_that_trains_on_parts_is_tested_on_all_of_them(root, tmp_path):
+    """One of two parts of three frames in training; in the test both, all six frames there are."""
+    stage = {**STAGE, "name": "all", "epochs": 1, "batch_size": 9, "optimizer": {"name": "adamw"}}
+    _, run = written(root, tmp_path, {"joint": {"stages": [stage]}}, IN_PARTS)
+    run("train")
+    run("evaluate")
+    scores = load_scores(tmp_path / "tiny/evaluation/joint.npz")
+    assert scores.stamp["protocol"] == "centre, 2 segments"
+    assert scores.logits.shape[0] == 9
+    run("export")
+    facts = json.loads((tmp_path / "tiny/savedmodel/assets/vidrec.json").read_text())
+    assert (facts["clip"]["segments"], facts["clip"]["frames_per_segment"]) == (2, 3)
+    video = sorted((root / "videos").rglob("*g02*.avi"))[0]
+    found = Predictor(tmp_path / "tiny/savedmodel").predict(video)
+    assert found.frames == (0, 1, 2, 3, 4, 5)
     assert found.probabilities.sum() == pytest.approx(1)
 
 

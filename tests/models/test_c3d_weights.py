@@ -1,6 +1,7 @@
 """Weights of C3D: parity with the public net, every tensor used once, and the script."""
 
 import dataclasses
+import importlib.util
 import subprocess
 import sys
 
@@ -165,6 +166,10 @@ def test_the_script_says_what_is_wrong(tmp_path):
     assert done.returncode == 2
     assert f"error: {source}: `weights` must hold each array" in done.stderr
     assert not (tmp_path / "ours.npz").exists()
+    if importlib.util.find_spec("torch") is None:
+        done = convert(tmp_path / "c3d.pickle", tmp_path / "ours.npz")
+        assert done.returncode == 2
+        assert "c3d.pickle needs PyTorch to be read: pip install torch" in done.stderr
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.models.conv3d_reference import resnet3d, scatter, table_net, weights_of
 from tests.models.small_conv3d import CLASSES, CLIP, SIX, build, logits, random_clips
 from vidrec.models import conv3d_baselines
 from vidrec.models.backbones.resnet3d import factor_channels
@@ -68,15 +69,52 @@ def test_scaling_is_inside_the_model():
     np.testing.assert_allclose(rgb[0, 0, 0, 0], [1, 0.5 / 127.5, -1], atol=1e-6)
 
 
-def test_strided_convolutions_pad_both_sides(clips):
-    """As PyTorch; Keras' own padding would shift the maps by one cell at each stride."""
-    model = build("r3d")
-    stem = model.get_layer("stem")
-    padded = np.pad(output(model, "rgb_normalize", clips), [(0, 0), (1, 1), (3, 3), (3, 3), (0, 0)])
-    wanted = np.einsum("bthwc,thwcf->bf", padded[:, 4:7, 10:17, 20:27], stem.kernel)
-    found = output(model, "stem", clips)
-    assert found.shape == (2, 16, 32, 32, 8)
-    np.testing.assert_allclose(found[:, 4, 5, 10], wanted, rtol=1e-3, atol=1e-2)
+@pytest.mark.parametrize(
+    ("network", "column", "options"),
+    [
+        ("r3d", "resnet21", {}),
+        ("r2plus1d", "resnet21", {"layer_sizes": (1, 2, 1, 1)}),
+        ("c3d", "vgg13", {}),
+        ("r2plus1d", "vgg13", {}),
+        ("r3d", "vgg13", {"layer_sizes": (1, 1, 2, 1)}),
+    ],
+)
+def test_they_compute_what_the_repository_and_table_3_say(network, column, options, clips):
+    """All of it, from pixels to logits; C3D of "resnet21" is in test_c3d_weights."""
+    keras.utils.set_random_seed(1)
+    model = build(network, column, **options)
+    scatter(model)
+    pixels = output(model, "rgb_normalize", clips).astype(np.float64)
+    if column == "resnet21":
+        wanted = resnet3d(weights_of(model), pixels)
+    else:
+        wanted = table_net(weights_of(model), pixels, shortcut=network == "c3d")
+    np.testing.assert_allclose(logits(model, clips), wanted, atol=1e-4 * wanted.std())
+
+
+@pytest.mark.parametrize(
+    ("network", "column", "start", "norms"),
+    [
+        ("c3d", "resnet21", "GlorotUniform", 0),
+        ("r3d", "resnet21", "HeNormal", 23),
+        ("r2plus1d", "resnet21", "HeNormal", 35),
+        ("c3d", "vgg13", "GlorotUniform", 0),
+        ("r3d", "vgg13", "HeNormal", 4),
+        ("r2plus1d", "vgg13", "HeNormal", 0),
+    ],
+)
+def test_starts_and_constants(network, column, start, norms):
+    """What a pass does not show: how kernels begin, and PyTorch's constants."""
+    model = build(network, column)
+    convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv3D)]
+    assert {type(x.kernel_initializer).__name__ for x in convolutions} == {start}
+    found = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert len(found) == norms
+    assert {(x.momentum, x.epsilon) for x in found} <= {(0.9, 1e-5)}
+    if norms:
+        model = build(network, column, bn_momentum=0.7)
+        found = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+        assert {x.momentum for x in found} == {0.7}
 
 
 def test_channels_between_factors():
@@ -86,38 +124,27 @@ def test_channels_between_factors():
     assert factor_channels((1, 1, 1), 1, 1) == 1
 
 
-def test_a_unit_normalises_and_the_block_does_so_again():
-    names = [layer.name for layer in build("r2plus1d").layers if "stage2_block1" in layer.name]
-    convolutions = [name for name in names if name.endswith(("_spatial", "_temporal"))]
-    assert len(convolutions) == 6  # two units and the shortcut's
-    assert sum(name.endswith("_bn") for name in names) + 2 == 6 + 3  # bn1 and bn2 of the block
-    assert {"stage2_block1_bn1", "stage2_block1_bn2", "stage2_block1_downsample_bn"} <= set(names)
-
-
-def test_p3d_is_two_convolutions_summed(clips):
-    model = build("r3d", "vgg13")
-    before = output(model, "stage2_block1_row1_relu", clips)
-    parts = [model.get_layer(f"stage2_block1_row2_{part}") for part in ("spatial", "temporal")]
-    assert [part.kernel_size for part in parts] == [(1, 3, 3), (3, 1, 1)]
-    wanted = sum(np.asarray(part(before)) for part in parts)
-    np.testing.assert_allclose(output(model, "stage2_block1_row2", clips), wanted, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("given", "options", "rates"),
     [
         (("c3d", "resnet21"), {}, {"fc6_drop": 0.5, "fc7_drop": 0.5}),
         (("c3d", "resnet21"), {"dropout": 0.2}, {"fc6_drop": 0.2, "fc7_drop": 0.2}),
-        (("c3d", "vgg13"), {}, {"fc1_drop": 0.0, "fc2_drop": 0.0}),
+        (("c3d", "resnet21"), {"dropout": 0.0}, {}),
+        (("c3d", "vgg13"), {}, {}),
         (("c3d", "vgg13"), {"dropout": 0.3, "head_units": (8,)}, {"fc1_drop": 0.3}),
         (("r3d", "vgg13"), {"dropout": 0.3}, {"drop": 0.3}),
-        (("r3d", "resnet21"), {}, {"drop": 0.0}),
+        (("r3d", "resnet21"), {}, {}),
     ],
 )
 def test_dropout(given, options, rates):
     model = build(*given, **options)
     found = {x.name: x.rate for x in model.layers if isinstance(x, keras.layers.Dropout)}
     assert found == rates
+
+
+def test_another_stem():
+    found = build("r3d", "vgg13", stem=["333", 64]).get_layer("stem")
+    assert (found.kernel_size, found.filters) == ((3, 3, 3), 8)
 
 
 def test_sizes_of_clips():
@@ -156,16 +183,33 @@ def test_frames_that_do_not_fit():
         ({"network": "i3d"}, r"`network` must be one of \('c3d', 'r3d', 'r2plus1d'\).*'i3d'"),
         ({"column": "resnet50"}, r"`column` must be one of \('resnet21', 'vgg13'\).*'resnet50'"),
         ({"layer_sizes": (1, 1, 1, 1)}, "`layer_sizes` must be None.*network='c3d'"),
-        ({"network": "r3d", "layer_sizes": (1, 1, 1)}, r"four integers.*Received: \(1, 1, 1\)"),
-        ({"network": "r3d", "layer_sizes": (1, 1, 0, 1)}, r"Received: \(1, 1, 0, 1\)"),
+        ({"network": "r3d", "layer_sizes": (1, 1, 1)}, r"four stages.*layer_sizes=\(1, 1, 1\)"),
+        ({"network": "r3d", "layer_sizes": (1, 1, 0, 1)}, r"integers >= 1.*\(1, 1, 0, 1\)"),
+        ({"network": "r3d", "layer_sizes": 4}, "list of integers >= 1.*layer_sizes=4"),
+        ({"stem": ("333", 64)}, "`stem` must be None for this network"),
+        ({"column": "vgg13", "stem": "333"}, "`stem` must be a kernel and channels.*stem='333'"),
+        ({"column": "vgg13", "stem": ("p3d", 64)}, r"`stem` must be one of .*stem='p3d'"),
+        ({"column": "vgg13", "stem": ("333", 0)}, "`stem` must be an integer >= 1.*stem=0"),
         ({"kernels": ("333",)}, "`kernels` must be None for this network.*column='resnet21'"),
         ({"shortcut": False}, "`shortcut` must be None for this network"),
         ({"head_units": ()}, "`head_units` must be None for this network"),
         ({"column": "vgg13", "kernels": ("333",)}, r"`kernels` must be 3 of .*\('333',\)"),
-        ({"column": "vgg13", "kernels": ("333", "5", "111")}, r"Received: \('333', '5', '111'\)"),
-        ({"column": "vgg13", "head_units": (0,)}, r"`head_units` must be integers.*\(0,\)"),
-        ({"dropout": 1.0}, r"`dropout` in \[0, 1\).*dropout=1.0"),
-        ({"width": 0.0}, "`width` > 0.*width=0.0"),
+        (
+            {"column": "vgg13", "kernels": ("333", "5", "111")},
+            "`kernels` must be one of .*kernels='5'",
+        ),
+        ({"column": "vgg13", "kernels": 333}, "`kernels` must be 3 of .*kernels=333"),
+        ({"column": "vgg13", "shortcut": "no"}, "`shortcut` must be True or False.*='no'"),
+        ({"column": "vgg13", "head_units": (0,)}, r"`head_units` must be a list.*\(0,\)"),
+        ({"dropout": 1.0}, r"`dropout` must be a number in \[0, 1\).*dropout=1.0"),
+        ({"width": 0.0}, "`width` must be a finite number > 0.*width=0.0"),
+        ({"network": "r3d", "bn_momentum": 2.0}, r"number in \[0, 1\).*bn_momentum=2.0"),
+        ({"network": "r3d", "bn_momentum": -1}, r"number in \[0, 1\).*bn_momentum=-1"),
+        ({"bn_momentum": 0.9}, "`bn_momentum` must be None for a network without batch norm"),
+        (
+            {"network": "r2plus1d", "column": "vgg13", "bn_momentum": 0.9},
+            "`bn_momentum` must be None for a network without batch norm",
+        ),
     ],
 )
 def test_options_out_of_range(options, message):

@@ -188,7 +188,7 @@ def test_config_goes_round():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_heads": 0}, "`num_heads` must be at least 1. Received: num_heads=0"),
+        ({"num_heads": 0}, "`num_heads` must be an integer >= 1. Received: num_heads=0"),
         ({"num_heads": 5}, "`num_heads` must divide the 16 features. Received: num_heads=5"),
         ({"scale": "max"}, r"`attn_scale` must be one of \('fro', 'sqrt_dim'\).*='max'"),
         ({"literal_eq12": True, "projections": True}, "one score matrix twice.*makes two"),

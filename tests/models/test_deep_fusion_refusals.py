@@ -48,7 +48,7 @@ def test_clips_that_do_not_fit(changes, message):
         ({"lstm_units": 0}, "`units` must be at least 1.*units=0"),
         ({"epsilon": 0.0}, "`epsilon` > 0.*epsilon=0.0"),
         ({"layer_norm": False, "normalize_cell": True}, "go with layer_norm=True"),
-        ({"width": 0.0}, "`width` must be > 0. Received: width=0.0"),
+        ({"width": 0.0}, "`width` must be a finite number > 0. Received: width=0.0"),
         ({"weights": "imagenet"}, "`weights` go with width=1. Received: width=0.0625"),
     ],
 )

@@ -95,7 +95,9 @@ def test_weights_out_of_range_are_refused(streams, weights):
 
 
 def test_unknown_options_are_refused(streams):
-    with pytest.raises(ValueError, match=r"must be on one of \('scores', 'proba.*'labels'"):
+    with pytest.raises(
+        ValueError, match=r"`fusion_on` must be one of \('scores', 'proba.*'labels'"
+    ):
         tstam.fuse(*streams, on="labels")
     with pytest.raises(ValueError, match="`fusion_layer` must be one of .*'dense'"):
         tstam.fuse(*streams, layer="dense")

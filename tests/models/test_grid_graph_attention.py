@@ -151,13 +151,19 @@ def test_weights_are_128_whatever_the_grid():
 
 
 def test_glorot_s_start_is_as_the_specification_saw():
-    """Shares of the cell itself from 0.002 to 0.33 over six seeds: here a little beyond."""
+    """What an inner cell keeps of itself, over six seeds: from 0.002 to 0.33; even were 1 / 125.
+
+    Less is left to it than to a cell at the border, which has fewer neighbours.
+    """
+    least = []
     for seed in range(6):
         keras.utils.set_random_seed(seed)
         layer = GridGraphAttention()
         layer.build((None, 6, 7, 7, 4))
-        own = np.diag(np.asarray(layer.attention()))
-        assert 1e-4 < own.min() < own.max() < 0.9
+        own = np.diag(np.asarray(layer.attention())).reshape(6, 7, 7)
+        assert own[2, 3, 3] == pytest.approx(own.min(), rel=1e-5)
+        least.append(own.min())
+    assert (round(min(least), 3), round(max(least), 2)) == (0.002, 0.33)
 
 
 def test_options(offsets):
@@ -184,14 +190,16 @@ def test_shapes_known_beforehand():
     mixed, shares = GridGraphAttention(return_attention=True, dtype="mixed_float16")(x)
     assert (mixed.shape, mixed.dtype) == ((None, 6, 7, 7, 4), "float16")
     assert (shares.shape, shares.dtype) == ((294, 294), "float32")
-    assert GridGraphAttention().compute_output_shape((2, 6, 7, 7, 4)) == (2, 6, 7, 7, 4)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_similarity_and_softmax_stay_float32(policy, shares):
     mixed = build(dtype=policy)
     assert [w.dtype for w in mixed.weights] == ["float32", "float32"]
-    np.testing.assert_array_equal(mixed.attention(), shares)
+    mixed.return_attention = True
+    _, found = mixed(np.zeros((1, 6, 7, 7, 4), np.float32))  # within a call Keras casts weights
+    np.testing.assert_array_equal(found, shares)
+    mixed.return_attention = False
     features = np.random.default_rng(1).uniform(0, 50, size=(1, 6, 7, 7, 4)).astype(np.float32)
     found = keras.ops.convert_to_numpy(keras.ops.cast(mixed(features), "float32"))
     np.testing.assert_allclose(found, build()(features), rtol=0.02, atol=0.2)
@@ -209,9 +217,16 @@ def test_config_goes_round():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"eps": 0}, "`geom_eps` must be > 0. Received: geom_eps=0"),
-        ({"radius": 0}, "`radius` must be at least 1. Received: radius=0"),
-        ({"neighbourhood": "cube"}, r"`neighbourhood` must be one of \['chebyshev', .*='cube'"),
+        ({"eps": 0}, "`geom_eps` must be a finite number > 0. Received: geom_eps=0"),
+        ({"eps": "1e-3"}, "`geom_eps` must be a finite number > 0. Received: geom_eps='1e-3'"),
+        ({"eps": float("inf")}, "`geom_eps` must be a finite number > 0. Received: geom_eps=inf"),
+        ({"eps": float("nan")}, "`geom_eps` must be a finite number > 0. Received: geom_eps=nan"),
+        ({"radius": 0}, "`radius` must be an integer >= 1. Received: radius=0"),
+        ({"radius": "2"}, "`radius` must be an integer >= 1. Received: radius='2'"),
+        ({"radius": 1.5}, "`radius` must be an integer >= 1. Received: radius=1.5"),
+        ({"radius": float("nan")}, "`radius` must be an integer >= 1. Received: radius=nan"),
+        ({"neighbourhood": "cube"}, r"`neighbourhood` must be one of \('chebyshev', .*='cube'"),
+        ({"neighbourhood": ["manhattan"]}, r"must be one of \('chebyshev', .*=\['manhattan'\]"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

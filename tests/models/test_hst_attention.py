@@ -1,11 +1,10 @@
 """HST's attentions against its equations 10 to 17, computed anew in NumPy."""
 
-from math import erf
-
 import keras
 import numpy as np
 import pytest
 
+from tests.models.hst_reference import gelu
 from tests.models.small_hst import normal, peaks
 from vidrec.models.layers.hybrid_attention import HybridAttention, expand, split
 from vidrec.models.layers.spatial_feature_attention import SpatialFeatureAttention
@@ -15,10 +14,6 @@ from vidrec.models.layers.spatial_feature_attention import SpatialFeatureAttenti
 def rng():
     keras.utils.set_random_seed(2)
     return np.random.default_rng(5)
-
-
-def gelu(x):
-    return x * 0.5 * (1 + np.vectorize(erf)(x / np.sqrt(2)))
 
 
 def test_spatial_attention_is_equations_10_to_12(rng):
@@ -56,9 +51,11 @@ def test_split_keeps_every_value_and_expand_the_shape(rng):
 @pytest.mark.parametrize("order", ["softmax_then_t", "t_inside"])
 @pytest.mark.parametrize("axis", ["channels", "positions"])
 @pytest.mark.parametrize("gain", [True, False])
-def test_hybrid_attention_is_equations_13_to_17(rng, axis, gain, order):
-    maps, t = normal(rng, 2, 4, 6, 8), normal(rng, 2, 4, 6, 8)
-    layer = HybridAttention(axis=axis, gain=gain, order=order)
+@pytest.mark.parametrize("fuse", ["add", "matmul"])
+def test_hybrid_attention_is_equations_13_to_17(rng, axis, gain, order, fuse):
+    height = 4 if fuse == "add" else 6
+    maps, t = normal(rng, 2, height, 6, 8), normal(rng, 2, height, 6, 8)
+    layer = HybridAttention(axis=axis, gain=gain, order=order, fuse=fuse)
     found = np.asarray(layer(maps, t))
     final = []
     for branch, dense in zip(split(maps), layer.dense, strict=True):
@@ -67,11 +64,17 @@ def test_hybrid_attention_is_equations_13_to_17(rng, axis, gain, order):
         pooled = np.stack([peaks(np.asarray(one)) for one in branch])
         final.append(np.asarray(expand(pooled @ kernel + bias)))
     w1, w2 = (np.asarray(w) for w in layer.kernels)
-    logits = (final[0] @ w1 + final[1] @ w2) / np.sqrt(8)
+    first, second = final[0] @ w1, final[1] @ w2
+    if fuse == "matmul":  # as PyTorch's, of channels first
+        product = first.transpose(0, 3, 1, 2) @ second.transpose(0, 3, 1, 2)
+        first, second = product.transpose(0, 2, 3, 1), 0
+    logits = (first + second) / np.sqrt(8)
     np.testing.assert_allclose(layer.logits(maps), logits, atol=1e-4)
     axes = 3 if axis == "channels" else (1, 2)
     powers = np.exp(logits * t if order == "t_inside" else logits)
-    wanted = powers / powers.sum(axis=axes, keepdims=True) * ((8 if axes == 3 else 24) ** gain)
+    wanted = (
+        powers / powers.sum(axis=axes, keepdims=True) * ((8 if axes == 3 else 6 * height) ** gain)
+    )
     wanted = wanted if order == "t_inside" else wanted * t
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     np.testing.assert_allclose(np.asarray(layer.scores(maps)).sum(axis=axes), 1, atol=1e-6)
@@ -101,6 +104,8 @@ def test_hybrid_attention_refuses(rng):
         HybridAttention(order="t_first")
     with pytest.raises(ValueError, match=r"even height.*\(None, 7, 6, 8\)"):
         HybridAttention().build((None, 7, 6, 8), (None, 7, 6, 8))
+    with pytest.raises(ValueError, match=r"fuse='matmul' takes square maps.*\(None, 4, 6, 8\)"):
+        HybridAttention(fuse="matmul").build((None, 4, 6, 8), (None, 4, 6, 8))
     with pytest.raises(ValueError, match="temporal feature's shape"):
         HybridAttention().build((None, 4, 6, 8), (None, 4, 6, 4))
     maps = normal(rng, 3, 4, 6, 8)

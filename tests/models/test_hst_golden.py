@@ -5,11 +5,10 @@ They are those of the specification, sections 2.2, 4.1 and 5; of the whole netwo
 Here the networks are built without their values.
 """
 
-import math
-
 import numpy as np
 import pytest
 
+from tests.models.parameters import deviation, trainable
 from tests.models.small_hst import random_clips
 from vidrec.models import hst
 from vidrec.models.macs import macs_by_layer
@@ -28,15 +27,6 @@ def outline(outline):
     return build
 
 
-def trainable(model):
-    return sum(math.prod(w.shape) for w in model.trainable_weights)
-
-
-def deviation(model, backbone):
-    """Per cent of the paper's number."""
-    return round(100 * (trainable(model) / 1e6 / PAPER[backbone] - 1), 2)
-
-
 @pytest.mark.parametrize(
     ("backbone", "learnt", "statistics", "tensors", "percent"),
     [
@@ -49,7 +39,7 @@ def test_parameters(outline, backbone, learnt, statistics, tensors, percent):
     assert trainable(model) == learnt
     assert model.count_params() == learnt + statistics
     assert len(model.weights) == tensors
-    assert deviation(model, backbone) == percent
+    assert deviation(model, PAPER[backbone]) == percent
     if backbone == "resnet21":
         assert round(learnt / 1e6, 2) == PAPER[backbone]
 
@@ -63,11 +53,15 @@ def test_parameters(outline, backbone, learnt, statistics, tensors, percent):
             (34_976_466, -1.59),
             (24_096_894, -0.01),
         ),
-        ({"norm": "none", "shortcut": "projection"}, (35_826_962, 0.81), None),
+        (
+            {"norm": "none", "shortcut": "projection"},
+            (35_826_962, 0.81),
+            (24_681_918, 2.41),
+        ),
         (
             {"norm": "none", "shortcut": "projection", "share_window_weights": True},
             (35_273_682, -0.75),
-            None,
+            (24_303_358, 0.84),
         ),
         ({"norm": "none", "head_units": (1024, 1024)}, (36_579_346, 2.92), (25_525_054, 5.91)),
         ({"norm": "none", "layer_sizes": (4, 7, 7, 3)}, (39_228_820, 10.38), None),
@@ -81,7 +75,7 @@ def test_parameters_of_variants(outline, options, resnet21, vgg13):
     for backbone, wanted in (("resnet21", resnet21), ("vgg13", vgg13)):
         if wanted:
             model = outline(backbone, **options)
-            assert (trainable(model), deviation(model, backbone)) == wanted
+            assert (trainable(model), deviation(model, PAPER[backbone])) == wanted
 
 
 def test_parameters_of_every_part(outline):
@@ -106,6 +100,13 @@ def test_parameters_of_every_part(outline):
         if backbone == "vgg13":
             del wanted["stage1_block1_proj"]
         assert {name: model.get_layer(name).count_params() for name in wanted} == wanted
+
+
+def test_phi_of_1x1_in_the_first_unit_of_each_stage(outline):
+    """As section 4 may be read: eight of nine weights less in four kernels."""
+    less = 4 * 8 * 64 * 64
+    assert trainable(outline("resnet21")) - less == 35_405_970
+    assert trainable(outline("vgg13")) - less == 24_349_374
 
 
 def test_shapes(outline):
@@ -162,6 +163,12 @@ def test_multiplications_of_one_clip(outline, backbone, total, windows):
         "fc1": 128 * 1024,
         "logits": 1024 * CLASSES[backbone],
     }
+
+
+def test_a_matrix_product_of_maps_is_work(outline):
+    assert macs_by_layer(outline(fuse="matmul"))["hybrid_attention"] == (
+        14 * 14 * (4 * 128 + 14) * 128
+    )
 
 
 def test_no_layer_s_work_is_forgotten(outline):

@@ -195,11 +195,19 @@ def test_per_window_convolution_of_two_windows_and_none(rng):
     ("layer", "shapes"),
     [
         (ChannelShuffle(4), [(2, 3, 3, 8)]),
-        (SpatialVisualWindow(1e-3, "frobenius"), [(2, 4, 3, 3, 8)]),
-        (HierarchicalMix(True, "output", True, 0.3), [(2, 4, 3, 3, 8)] * 2 + [(2, 4, 3, 3, 1)]),
+        (SpatialVisualWindow(epsilon=1e-3, norm="frobenius"), [(2, 4, 3, 3, 8)]),
+        (
+            HierarchicalMix(share=True, hierarchy="output", hard_mask=True, leaky_slope=0.3),
+            [(2, 4, 3, 3, 8)] * 2 + [(2, 4, 3, 3, 1)],
+        ),
         (PerWindowConv3D(5), [(2, 4, 3, 3, 8)]),
         (SpatialFeatureAttention(), [(2, 2, 4, 4, 8)]),
-        (HybridAttention("positions", False, "t_inside", True), [(2, 4, 4, 8)] * 2),
+        (
+            HybridAttention(
+                axis="positions", gain=False, order="t_inside", fuse="matmul", share_fc=True
+            ),
+            [(2, 4, 4, 8)] * 2,
+        ),
     ],
 )
 def test_layers_say_their_shape_and_their_options(rng, layer, shapes):

@@ -100,7 +100,8 @@ def test_mixed_precision(model, clips, policy, compiled):
     mixed = build()
     mixed.set_weights(model.get_weights())
     assert mixed.get_layer("stage1_block1_hres").compute_dtype == policy.removeprefix("mixed_")
-    for name in ("spatial_attention", "hybrid_attention"):
+    assert build(window_merge="sum").get_layer("merge_sum").compute_dtype == "float32"
+    for name in ("merge_windows", "spatial_attention", "hybrid_attention"):
         layer = mixed.get_layer(name)
         assert layer.compute_dtype == "float32"
         assert {dense.compute_dtype for dense in layer._flatten_layers()} == {"float32"}

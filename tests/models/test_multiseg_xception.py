@@ -215,6 +215,7 @@ def test_built_in_fusion_loads_where_vidrec_is_not_imported(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"bn_momentum": 1.0}, r"`bn_momentum` must be a number in \[0, 1\).*bn_momentum=1.0"),
         ({"dropout": 1.0}, r"`dropout` in \[0, 1\)\. Received: num_classes=5, dropout=1.0"),
         ({"consensus": "median"}, r"`consensus` must be one of .*consensus='median'"),
         ({"consensus_on": "labels"}, r"`consensus_on` must be one of .*'labels'"),

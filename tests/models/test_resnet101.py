@@ -170,6 +170,18 @@ def test_momentum_and_epsilon():
         assert (norm.momentum, norm.epsilon) == (0.7, epsilon)
 
 
+@pytest.mark.parametrize("name", ["conv2_block1_2_conv", "conv2_block1_3_conv"])
+def test_random_kernels_are_he_s_by_fan_out(name):
+    """Normal, of variance 2 / (h w filters)."""
+    keras.utils.set_random_seed(0)
+    net = resnet101(32, 3, blocks=(1, 1, 1, 1))
+    kernel = np.asarray(net.get_layer(name).kernel)
+    height, width, _, filters = kernel.shape
+    assert kernel.std() == pytest.approx((2 / (height * width * filters)) ** 0.5, rel=0.02)
+    assert abs(kernel.mean()) < 0.02 * kernel.std()
+    assert np.abs(kernel).max() > 3 * kernel.std()  # not truncated at two
+
+
 def test_names_of_norms():
     assert norm_of("conv1") == "bn1"
     assert norm_of("layer3.22.conv2") == "layer3.22.bn2"
@@ -181,9 +193,17 @@ def test_names_of_norms():
     [
         ({"size": 31}, "`size` must be at least 32 px. Received: size=31"),
         ({"blocks": (3, 4, 6)}, r"`blocks` must be four integers >= 1. .*=\(3, 4, 6\)"),
-        ({"blocks": [1, 1, 0, 1]}, r"`blocks` must be four .*\(1, 1, 0, 1\)"),
+        ({"blocks": [1, 1, 0, 1]}, r"`blocks` must be four .*\[1, 1, 0, 1\]"),
         ({"blocks": (1, 1, 1.5, 1)}, r"`blocks` must be four .*1\.5"),
-        ({"width": 0}, "`width` must be > 0. Received: width=0"),
+        ({"blocks": 3}, "`blocks` must be four integers >= 1. Received: blocks=3"),
+        ({"blocks": "3463"}, "`blocks` must be four integers >= 1. Received: blocks='3463'"),
+        ({"width": 0}, "`width` must be a finite number > 0. Received: width=0"),
+        ({"width": "a"}, "`width` must be a finite number > 0. Received: width='a'"),
+        ({"width": float("nan")}, "`width` must be a finite number > 0. Received: width=nan"),
+        ({"width": float("inf")}, "`width` must be a finite number > 0. Received: width=inf"),
+        ({"bn_momentum": 1}, r"`bn_momentum` must be a number in \[0, 1\).*bn_momentum=1"),
+        ({"bn_momentum": -0.1}, r"`bn_momentum` must be a number in \[0, 1\).*=-0.1"),
+        ({"bn_momentum": "0.9"}, r"`bn_momentum` must be a number in \[0, 1\).*='0.9'"),
     ],
     ids=str,
 )

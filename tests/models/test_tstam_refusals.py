@@ -17,6 +17,7 @@ REFUSED = [
     ({"ref_frames": 0}, "ref_frames=0"),
     ({"se_blocks": ("3z",)}, r"`se_blocks` must be among .*\('3z',\)"),
     ({"se_ratio": 0}, "`se_ratio` must be from 1 to 256"),
+    ({"bn_momentum": 1.0}, r"`bn_momentum` must be a number in \[0, 1\).*bn_momentum=1.0"),
     ({"dropout": 1.0}, r"`dropout` must be in \[0, 1\). Received: dropout=1.0"),
     ({"weights": "imagenet"}, "preprocessing/convert_bn_inception.py.*weights='imagenet'"),
     ({"clip": ClipSpec(size=100)}, "`clip.size` must be a multiple of 32 px.*=100"),

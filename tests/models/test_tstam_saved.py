@@ -117,6 +117,7 @@ with strategy.scope():
     keras.utils.set_random_seed(1)
     model = build("rgb", num_spatial=2, dropout=0.0)
     synchronise_batch_norm(model)
+    before = [np.array(weight) for weight in model.trainable_weights]
     model.compile(
         keras.optimizers.SGD(0.01),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -126,12 +127,15 @@ with strategy.scope():
     data = tf.data.Dataset.from_tensor_slices((clips, [0, 1, 2, 3])).batch(4)
     model.fit(data, verbose=0)
 np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync,
-         **{str(i): w for i, w in enumerate(model.get_weights())})
+         **{str(i): w - before[i] for i, w in enumerate(model.trainable_weights)})
 """
 
 
 @pytest.mark.slow
 def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
-    one, two = (arrays_of(STEP, n, tmp_path / f"{n}.npz").values() for n in (1, 2))
-    difference = max(np.abs(a - b).max() for a, b in zip(one, two, strict=True))
-    assert difference < 1e-3
+    """But for rounding, of which normalisation over few values makes 1.6 % of the step; each device
+    with statistics of its own would make 133 %."""
+    both = [arrays_of(STEP, n, tmp_path / f"{n}.npz").values() for n in (1, 2)]
+    one, two = (np.concatenate([move.ravel() for move in moves]) for moves in both)
+    assert np.abs(one).max() > 1e-3
+    assert np.linalg.norm(two - one) < 0.1 * np.linalg.norm(one)

@@ -182,9 +182,9 @@ def test_attention_is_given_on_request(model, clips):
     shapes = {name: x.shape for name, x in found.items()}
     assert shapes.pop("logits") == (2, CLASSES)
     assert shapes == {
-        **{f"{name}_stc": (NODES, NODES) for name in MODALITIES},
+        **{f"{name}_stc": (2, NODES, NODES) for name in MODALITIES},
         **{f"{name}_mff": (4, 8, NODES, NODES) for name in MODALITIES},
-        **{f"{name}_stc_entropy": (NODES,) for name in MODALITIES},
+        **{f"{name}_stc_entropy": (2, NODES) for name in MODALITIES},
         **{f"{name}_mff_entropy": (4, 8, NODES) for name in MODALITIES},
     }
     np.testing.assert_array_equal(found["logits"], logits(model, clips))
@@ -193,12 +193,20 @@ def test_attention_is_given_on_request(model, clips):
             np.testing.assert_allclose(found[name].sum(axis=-1), 1, atol=1e-6)
             powers = found[name] * np.log(np.maximum(found[name], 1e-30))
             np.testing.assert_allclose(found[f"{name}_entropy"], -powers.sum(axis=-1), atol=1e-5)
-    stc = found["rgb_stc"].reshape(6, 4, 6, 4)
+    stc = found["rgb_stc"][1].reshape(6, 4, 6, 4)
     apart = np.abs(np.arange(6)[:, None] - np.arange(6)) > 2
     assert (stc.transpose(0, 2, 1, 3)[apart] == 0).all()
-    np.testing.assert_array_equal(found["flow_stc"], model.get_layer("flow_stc").attention())
+    shares = np.asarray(model.get_layer("flow_stc").attention())
+    np.testing.assert_array_equal(found["flow_stc"], np.stack([shares, shares]))
     assert found["rgb_mff_entropy"].max() < np.log(NODES) + 1e-5
     assert np.abs(found["rgb_mff"][0] - found["rgb_mff"][1]).max() > 1e-4  # it depends on the clip
+
+
+def test_attention_of_several_batches(model, clips):
+    look = vcm_sdd.attention_model(model)
+    joined = look.predict(clips, batch_size=1, verbose=0)
+    for name, found in look(clips).items():
+        np.testing.assert_allclose(joined[name], found, atol=1e-5)
 
 
 def test_attention_as_far_as_there_is_any(without, clips):
@@ -209,7 +217,7 @@ def test_attention_as_far_as_there_is_any(without, clips):
     np.testing.assert_array_equal(shared["rgb_stc"], shared["flow_stc"])
     with pytest.raises(ValueError, match="a 'vcm_sdd' with `stc` or `mff`. Received: 'vcm_sdd' wi"):
         vcm_sdd.attention_model(without[False, False])
-    with pytest.raises(ValueError, match="Received: 'rgb_backbone' with neither"):
+    with pytest.raises(ValueError, match="with `stc` or `mff`. Received: 'rgb_backbone'$"):
         vcm_sdd.attention_model(without[True, True].get_layer("rgb_backbone"))
 
 
@@ -289,6 +297,7 @@ def test_mixed_precision(model, clips, policy):
         keras.config.set_dtype_policy("float32")
     mixed.set_weights(model.get_weights())
     assert mixed.get_layer("rgb_backbone").output.dtype == policy.removeprefix("mixed_")
+    assert {mixed.get_layer(f"{name}_head").compute_dtype for name in MODALITIES} == {"float32"}
     found = {name: np.asarray(x) for name, x in vcm_sdd.attention_model(mixed)(clips).items()}
     assert {x.dtype.name for x in found.values()} == {"float32"}
     assert all(np.isfinite(x).all() for x in found.values())

@@ -11,6 +11,7 @@ import math
 
 import pytest
 
+from vidrec.clip import ClipSpec
 from vidrec.models import vcm_sdd
 from vidrec.models.macs import count_macs, macs_by_layer
 
@@ -62,12 +63,30 @@ def test_parameters(outline, name):
     assert model.output_shape == (None, 400)
 
 
-def test_flow_of_three_channels(outline):
-    """Row V21: a coloured image of flow, which no clip of ours is: only conv1 would differ."""
-    model = outline()
-    first = model.get_layer("flow_backbone").get_layer("conv1_conv").kernel
-    assert first.shape == (7, 7, 10, 64)
-    assert counts(model)[0] - 7 * 7 * 7 * 64 == 86_639_776
+class Coloured(ClipSpec):
+    """Flow as a coloured image, which no clip of ours has."""
+
+    def channels(self, modality):
+        return 3
+
+
+@pytest.mark.parametrize(("classes", "trainable"), [(400, 86_639_776), (600, 87_459_376)])
+def test_flow_of_three_channels(outline, classes, trainable):
+    """Row V21."""
+    model = outline(classes, Coloured(**dataclasses.asdict(CLIP)))
+    assert counts(model) == (trainable, 210_688)
+
+
+def test_the_clip_of_the_paper():
+    assert dataclasses.asdict(CLIP) == {  # rows V21, V25
+        "segments": 1,
+        "frames_per_segment": 6,
+        "size": 224,
+        "modalities": ("rgb", "flow"),
+        "flow_length": 5,
+        "flow_position": "centre",
+        "flow_step": 1,
+    }
 
 
 def test_parameters_of_kinetics_600_and_of_every_part(outline):
@@ -123,6 +142,12 @@ def test_multiply_adds_of_a_segment(outline):
     assert parts["rgb_stc"] - stc == 294 * 128
     assert round(2 * stc / 1e9, 3) == 0.354
     assert round(2 * 20_184 * 2048 / 1e9, 3) == 0.083  # were only neighbours multiplied
+
+
+def test_multiply_adds_of_projections(outline):
+    """Two score matrices, two weighted sums, and eight products of 2,048 by 2,048."""
+    found = macs_by_layer(outline(mff_projections=True), CLIP, depth=1)["mff"]
+    assert found == 10_573_086_720 == 294 * 2048 * (4 * 294 + 8 * 2048)
 
 
 @pytest.mark.parametrize(("segments", "gmac"), [(1, 96.13), (8, 769), (16, 1538)])

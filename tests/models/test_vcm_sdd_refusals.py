@@ -17,16 +17,19 @@ REFUSED = [
     ({"num_heads": 0}, "`num_heads` must be an integer >= 1. Received: num_heads=0"),
     ({"num_heads": 6}, "`num_heads` must divide the 2048 features. Received: num_heads=6"),
     ({"num_heads": 8, "width": 1 / 512}, "must divide the 4 features. Received: num_heads=8"),
-    ({"radius": 0}, "`radius` must be at least 1. Received: radius=0"),
-    ({"geom_eps": 0.0}, "`geom_eps` must be > 0. Received: geom_eps=0.0"),
-    ({"neighbourhood": "l1"}, r"`neighbourhood` must be one of \['chebyshev', .*='l1'"),
+    ({"radius": 0}, "`radius` must be an integer >= 1. Received: radius=0"),
+    ({"geom_eps": 0.0}, "`geom_eps` must be a finite number > 0. Received: geom_eps=0.0"),
+    ({"neighbourhood": "l1"}, r"`neighbourhood` must be one of \('chebyshev', .*='l1'"),
     ({"self_loops": False, "clip": "one cell"}, r"more than one cell. .*\(1, 1, 1\)"),
     ({"attn_scale": "dim"}, r"`attn_scale` must be one of \('fro', 'sqrt_dim'\).*='dim'"),
     ({"literal_eq12": True, "mff_projections": True}, "literal_eq12=True uses one score matrix"),
     ({"fuse": "max"}, r"`fuse` must be one of \('logits', 'probs'\). Received: fuse='max'"),
     ({"flow_init": "rgb"}, r"`flow_init` must be one of \('mean_rgb', 'random'\).*='rgb'"),
     ({"blocks": (1, 1)}, r"`blocks` must be four integers >= 1. Received: blocks=\(1, 1\)"),
-    ({"width": -1, "num_heads": 4}, "`width` must be > 0. Received: width=-1"),
+    ({"blocks": 3}, "`blocks` must be four integers >= 1. Received: blocks=3"),
+    ({"width": -1, "num_heads": 4}, "`width` must be a finite number > 0. Received: width=-1"),
+    ({"width": float("nan")}, "`width` must be a finite number > 0. Received: width=nan"),
+    ({"bn_momentum": 1.0}, r"`bn_momentum` must be a number in \[0, 1\).*bn_momentum=1.0"),
     ({"weights": "imagenet"}, "preprocessing/convert_resnet101.py.*weights='imagenet'"),
     (
         {"weights": "resnet101.npz", "stride_in_3x3": False},
@@ -44,6 +47,36 @@ def test_options_out_of_range_are_refused(options, message):
         options["clip"] = ClipSpec(size=32, frames_per_segment=1)
     with pytest.raises(ValueError, match=message):
         vcm_sdd.build(**options)
+
+
+OF_STC = {
+    "geom_eps": 0.1,
+    "radius": 1,
+    "neighbourhood": "manhattan",
+    "self_loops": False,
+    "stc_residual": True,
+    "share_geometry": True,
+}
+OF_MFF = {
+    "num_heads": 4,
+    "attn_scale": "sqrt_dim",
+    "mff_residual": True,
+    "mff_projections": True,
+    "literal_eq12": True,
+}
+WITHOUT_USE = [("stc", *option) for option in OF_STC.items()]
+WITHOUT_USE += [("mff", *option) for option in OF_MFF.items()]
+
+
+@pytest.mark.parametrize(("part", "name", "value"), WITHOUT_USE)
+def test_options_of_a_part_that_is_off_are_refused(part, name, value):
+    message = f"`{name}` is of no use with {part}=False and must be .*Received: {name}={value!r}"
+    with pytest.raises(ValueError, match=message):
+        build(**{part: False, name: value})
+
+
+def test_what_is_not_used_is_not_checked():
+    build(mff=False, width=1 / 512)  # 4 features, which 8 heads do not divide
 
 
 @pytest.fixture(scope="module")

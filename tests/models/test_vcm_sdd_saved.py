@@ -138,6 +138,23 @@ def test_a_step_moves_the_geometry(clips):
         assert all(np.abs(old - new).max() > 1e-3 for old, new in pairs)
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16"], indirect=True)
+def test_a_step_in_mixed_precision(clips, policy):
+    """Keras scales the loss and leaves out a step that overflows: this one must be taken."""
+    keras.utils.set_random_seed(7)
+    model = build()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01), loss, jit_compile=False)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    before = [np.array(weight) for weight in model.trainable_weights]
+    history = model.fit(segments(clips, [1]), np.arange(4), batch_size=4, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        assert weight.dtype == "float32"
+        assert np.isfinite(weight).all()
+        assert np.abs(weight - old).max() > 0, weight.path
+
+
 STEP = """
 import sys
 import keras, numpy as np, tensorflow as tf
@@ -151,7 +168,7 @@ with strategy.scope():
     keras.utils.set_random_seed(1)
     model = build()
     synchronise_batch_norm(model)
-    before = model.get_layer("rgb_stc").get_weights()
+    before = [np.array(weight) for weight in model.trainable_weights]
     model.compile(
         keras.optimizers.SGD(0.01),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -160,8 +177,8 @@ with strategy.scope():
     clips = random_clips(CLIP, batch=4)
     data = tf.data.Dataset.from_tensor_slices((clips, [0, 1, 2, 3])).batch(4)
     model.fit(data, verbose=0)
-moved = [np.abs(a - b).max() for a, b in zip(before, model.get_layer("rgb_stc").get_weights())]
-np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync, moved=min(moved),
+steps = [np.abs(w - old).max() for w, old in zip(model.trainable_weights, before, strict=True)]
+np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync, steps=steps,
          **{str(i): w for i, w in enumerate(model.get_weights())})
 """
 
@@ -169,10 +186,13 @@ np.savez(sys.argv[2], replicas=strategy.num_replicas_in_sync, moved=min(moved),
 @pytest.mark.slow
 def test_one_step_on_two_devices_is_the_step_on_one(tmp_path):
     both = [arrays_of(STEP, n, tmp_path / f"{n}.npz") for n in (1, 2)]
-    assert min(found.pop("moved") for found in both) > 0
+    for found in both:
+        steps = found.pop("steps")
+        assert steps.min() > 0
+        assert steps.max() > 1e-3
     one, two = (found.values() for found in both)
     difference = max(np.abs(a - b).max() for a, b in zip(one, two, strict=True))
-    assert difference < 1e-3
+    assert difference < 1e-5
 
 
 @pytest.mark.slow

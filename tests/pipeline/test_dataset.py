@@ -8,10 +8,12 @@ from vidrec.clip import ClipSpec
 from vidrec.pipeline.augmentation import Augmentation
 from vidrec.pipeline.dataset import evaluation_clips, training_clips
 from vidrec.pipeline.order import SHUFFLE_ORDERS, steps_per_epoch
+from vidrec.pipeline.policies import Sampling
 from vidrec.pipeline.source import ClipSource
 
 CLIP = ClipSpec(size=16, flow_length=3)
 RGB = CLIP.only("rgb")
+RGB_OF_FIVE = ClipSpec(segments=1, frames_per_segment=5, size=16, modalities=("rgb",))
 STILL = Augmentation(crop_range=(1, 1), flip_lr=0, flip_ud=0, brightness=0)
 V = 6
 
@@ -189,6 +191,30 @@ def test_random_evaluation_draws_apart_for_each_video(store, classes, moments):
     data = evaluation_clips(source, batch_size=6, sampling_mode="random")
     clips, *_ = next(data.as_numpy_iterator())
     assert len({tuple(frames) for frames in moments(clips)["rgb"][1]}) >= 5
+
+
+def test_parts_are_of_training_alone(store, classes, moments):
+    """Four parts of a video of 20 frames, and a clip of five in each."""
+    source = source_of(
+        store, classes, RGB_OF_FIVE, videos=[5], sampling=Sampling(policy="even", parts=4)
+    )
+    batches = train(source, batch_size=1, epochs=30)
+    parts = {tuple(moments(clips)["rgb"][1][0] // 5) for clips, _ in batches}
+    assert parts == {(part,) * 5 for part in range(4)}
+    for mode in ("centre", "random"):
+        data = evaluation_clips(source, batch_size=1, sampling_mode=mode)
+        clips, *_ = next(data.as_numpy_iterator())
+        assert (moments(clips)["rgb"][1][0] // 4).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_videos_with_short_parts_are_named_in_training_alone(store, classes):
+    sampling = Sampling(policy="even", parts=3)  # 15 frames; 12, 13 and 14 are less
+    source = source_of(store, classes, RGB_OF_FIVE, sampling=sampling)
+    list(evaluation_clips(source, batch_size=6, sampling_mode="random"))
+    named = r".* one of 3 parts .*\['clap/c1', 'jump/j1', 'walk/w1'\]"
+    with pytest.warns(UserWarning, match=f"^3 videos are so short that in training{named}") as told:
+        train(source, epochs=1)
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("batch_size", [0, 7])

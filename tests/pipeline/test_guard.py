@@ -10,6 +10,7 @@ import tensorflow as tf
 from vidrec.clip import ClipSpec
 from vidrec.pipeline.augmentation import Augmentation
 from vidrec.pipeline.dataset import evaluation_clips, training_clips
+from vidrec.pipeline.policies import Sampling
 from vidrec.pipeline.source import ClipSource
 
 CLIP = ClipSpec(segments=2, size=16, flow_length=2)
@@ -136,11 +137,15 @@ def drawn(data, video_id, kind):
     raise AssertionError("the video did not come")
 
 
+@pytest.mark.parametrize(
+    "sampling", [Sampling(), Sampling(policy="even", parts=8)], ids=["segments", "parts"]
+)
 @pytest.mark.parametrize("mode", ["training", "skip", "centre", "random"])
-def test_one_bad_image_of_a_long_video_is_found(tmp_path, write_store, mode):
+def test_one_bad_image_of_a_long_video_is_found(tmp_path, write_store, mode, sampling):
     """Of the very images that the clip was made of."""
     store = write_store(tmp_path, lengths={"clap/c1": 30, "clap/c2": 31, "clap/c3": 32})
     given = {"store": store, "table": store.index(), "classes": ("clap",), "clip": CLIP}
+    given["sampling"] = sampling
     source = ClipSource(**given, on_missing="skip" if mode == "skip" else "error")
 
     def data(facts=False):

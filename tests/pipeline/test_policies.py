@@ -88,12 +88,33 @@ def test_a_part_of_the_video_in_training_and_all_of_it_in_a_test():
     policy = Sampling(policy="even", parts=8)
     seen = set()
     for seed in range(60):
-        chosen = policy.frames(480, RGB, drawn(seed)).numpy()
+        chosen = policy.frames(480, RGB, drawn(seed), training=True).numpy()
         (part,) = set(chosen // 60)
         seen.add(int(part))
         assert (chosen % 60 // 10).tolist() == [0, 1, 2, 3, 4, 5]
     assert seen == set(range(8))
     assert policy.frames(480, RGB).numpy().tolist() == [40, 120, 200, 280, 360, 440]
+
+
+def test_segments_of_a_random_test_lie_in_parts_of_their_own():
+    """Where `parts` counted as in training, all sixteen would lie in one."""
+    tested = dataclasses.replace(RGB, segments=16)
+    policy = Sampling(policy="even", parts=16)
+    drawings = [policy.frames(960, tested, drawn(seed)).numpy() for seed in range(3)]
+    for chosen in drawings:
+        assert (chosen // 60).tolist() == [segment for segment in range(16) for _ in range(6)]
+        assert (chosen % 60 // 10).tolist() == [0, 1, 2, 3, 4, 5] * 16
+    assert len({tuple(chosen) for chosen in drawings}) == 3
+
+
+def test_parts_want_longer_videos_in_training():
+    """16 parts of 6 frames; in a video of 24 a part has less than two."""
+    policy, lengths = Sampling(policy="even", parts=16), np.array([5, 6, 24, 95, 96])
+    assert policy.repeats(lengths, RGB).tolist() == [True, False, False, False, False]
+    found = policy.repeats(lengths, RGB, training=True)
+    assert found.tolist() == [True, True, True, True, False]
+    chosen = policy.frames(24, RGB, drawn(), training=True).numpy()
+    assert len(set(chosen)) <= 3
 
 
 def test_streams_that_see_other_images_see_the_same_moments():

@@ -8,9 +8,10 @@
 The first column's networks are those of the public jfzhang95/pytorch-video-recognition, by which
 the paper's parameters of C3D and R(2+1)D come out exactly; its R3D has 13.6 % more than the paper
 says, and no natural reading has as many. The second column is the readings of table 3 that come
-nearest to table 4 [H36, H47, H49]. The softmax stays in the loss and in the exported model. Numbers
-in brackets are rows of the specification's decision table. Axis letters: B batch, T frames, S
-pixels of a side, N classes.
+nearest to table 4 [H36, H47, H49]. No R3D here has the maximum pool behind its stem that the tables
+print: with stride 2 twice, their next row would be 56 x 56, not 112 x 112. The softmax stays in the
+loss and in the exported model. Numbers in brackets are rows of the specification's decision table.
+Axis letters: B batch, T frames, S pixels of a side, N classes.
 """
 
 import keras
@@ -21,7 +22,15 @@ from vidrec.models.backbones.c3d import RGB_MEANS, c3d
 from vidrec.models.backbones.c3d_weights import load_npz
 from vidrec.models.backbones.resnet3d import resnet3d
 from vidrec.models.backbones.table_net import KERNELS, Table, table_net
-from vidrec.models.options import check_choices
+from vidrec.models.layers.batch_norm import momentum_of
+from vidrec.models.options import (
+    check_choices,
+    check_counts,
+    check_lists,
+    check_positive,
+    check_shares,
+    check_switches,
+)
 
 DEFAULT_CLIP = ClipSpec(segments=1, frames_per_segment=16, size=112, modalities=("rgb",))
 BACKBONES = ()
@@ -58,24 +67,28 @@ def build(
     network="c3d",
     column="resnet21",
     layer_sizes=None,
+    stem=None,
     kernels=None,
     shortcut=None,
     head_units=None,
     dropout=None,
-    bn_momentum=0.9,
+    bn_momentum=None,
     width=1.0,
 ):
     """Builds one of the six networks.
 
     Args:
         num_classes: int >= 1, N.
-        clip: ClipSpec of RGB; S a multiple of 16, T of 8, and 16 for C3D of "resnet21".
+        clip: ClipSpec of RGB; S a multiple of 16, T of 8, and 16 for C3D of "resnet21". The default
+            is of "resnet21"; the other column's is of 224 px [H46].
         weights: None, or for C3D of "resnet21" the path of a `.npz` of
             `preprocessing/convert_c3d.py`, which goes with 112 px and width 1 [H46].
         network: "c3d", "r3d" or "r2plus1d".
         column: "resnet21" or "vgg13".
         layer_sizes: four ints >= 1, blocks of each stage; None for the paper's. Not for C3D of
             "resnet21", which has no blocks.
+        stem: of "vgg13", kernel and channels of the first convolution; None for ("333", 64), and
+            ("177", 3) in R3D [H49].
         kernels: of "vgg13", the kernels of a block's rows, of "111", "133", "333", "177", "311" and
             "p3d", which is 133 and 311 summed; None for those above [H36].
         shortcut: bool, of "vgg13", around each block; None for C3D alone [H38].
@@ -83,7 +96,8 @@ def build(
             (C3D), once (R(2+1)D) and none (R3D) [H42].
         dropout: float in [0, 1), behind each dense layer before the classes; before the classes
             where there is none. None for 0.5 in C3D of "resnet21" and 0 elsewhere.
-        bn_momentum: float in [0, 1), of the moving statistics.
+        bn_momentum: float in [0, 1), of the moving statistics; None for 0.9. Not for C3D and for
+            R(2+1)D of "vgg13", which do not normalise.
         width: float > 0, multiplies all channels; below 1 for small tests.
 
     Returns:
@@ -96,32 +110,32 @@ def build(
         FileNotFoundError: if `weights` is a path and there is no such file.
     """
     public_c3d = (network, column) == ("c3d", "resnet21")
-    of_table = {"kernels": kernels, "shortcut": shortcut, "head_units": head_units}
+    of_table = {"stem": stem, "kernels": kernels, "shortcut": shortcut, "head_units": head_units}
     if dropout is None:
         dropout = 0.5 if public_c3d else 0.0
     _check(num_classes, clip, network, column, dropout, width)
     _check_place(network, column, layer_sizes, weights, of_table)
-    sizes = LAYER_SIZES[column] if layer_sizes is None else tuple(layer_sizes)
-    if len(sizes) != 4 or not all(isinstance(size, int) and size >= 1 for size in sizes):
-        raise ValueError(f"`layer_sizes` must be four integers >= 1. Received: {sizes}")
+    sizes = LAYER_SIZES[column] if layer_sizes is None else layer_sizes
+    check_lists(layer_sizes=sizes)
+    if len(sizes) != 4:
+        raise ValueError(f"`layer_sizes` must be of four stages. Received: layer_sizes={sizes}")
+    table = _table(network, **of_table) if column == "vgg13" else None
+    normalises = table.norm_first if table else not public_c3d
+    bn_momentum = momentum_of(bn_momentum, normalises=normalises)
 
     clips = keras.Input(clip.shape("rgb"), dtype="uint8", name="rgb")
     normal = {"bn_momentum": bn_momentum, "width": width}
-    drop_last = True
-    if column == "vgg13":
-        x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rgb_normalize")(clips)
-        table = _table(network, **of_table)
+    if table:
+        x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rgb_normalize")(clips)
         x = table_net(x, table, layer_sizes=sizes, dropout=dropout, **normal)
-        drop_last = not table.head
     else:  # the public repository's means, in RGB order
         offset = [-mean for mean in RGB_MEANS]
-        x = layers.Rescaling(1.0, offset=offset, name="rgb_normalize")(clips)
+        x = layers.Rescaling(1.0, offset=offset, dtype="float32", name="rgb_normalize")(clips)
         if public_c3d:
             x = c3d(x, dropout=dropout, width=width)
-            drop_last = False
         else:
             x = resnet3d(x, factorize=network == "r2plus1d", layer_sizes=sizes, **normal)
-    if drop_last:
+    if dropout and not (table.head if table else public_c3d):
         x = layers.Dropout(dropout, name="drop")(x)
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
     model = keras.Model({"rgb": clips}, logits, name=f"{network}_{column}")
@@ -130,21 +144,28 @@ def build(
     return model
 
 
-def _table(network, *, kernels, shortcut, head_units):
+def _table(network, *, stem, kernels, shortcut, head_units):
     """The network's table with what is given for it."""
     table = TABLE3[network]
+    if stem is not None:
+        if not isinstance(stem, list | tuple) or len(stem) != 2:
+            raise ValueError(f"`stem` must be a kernel and channels. Received: stem={stem!r}")
+        kernel, channels = stem
+        check_choices({"stem": [name for name in KERNELS if name != "p3d"]}, stem=kernel)
+        check_counts(stem=channels)
+        table = table._replace(stem=(kernel, channels))
     if kernels is not None:
-        rows = len(table.kernels)
-        if len(kernels) != rows or not set(kernels) <= set(KERNELS):
-            raise ValueError(
-                f"`kernels` must be {rows} of {tuple(KERNELS)}. Received: {tuple(kernels)}"
-            )
+        rows, known = len(table.kernels), tuple(KERNELS)
+        if not isinstance(kernels, list | tuple) or len(kernels) != rows:
+            raise ValueError(f"`kernels` must be {rows} of {known}. Received: kernels={kernels!r}")
+        for kernel in kernels:
+            check_choices({"kernels": known}, kernels=kernel)
         table = table._replace(kernels=tuple(kernels))
     if shortcut is not None:
+        check_switches(shortcut=shortcut)
         table = table._replace(shortcut=shortcut)
     if head_units is not None:
-        if not all(isinstance(units, int) and units >= 1 for units in head_units):
-            raise ValueError(f"`head_units` must be integers >= 1. Received: {tuple(head_units)}")
+        check_lists(head_units=head_units)
         table = table._replace(head=tuple(head_units))
     return table
 
@@ -152,6 +173,9 @@ def _table(network, *, kernels, shortcut, head_units):
 def _check(num_classes, clip, network, column, dropout, width):
     known = {"network": NETWORKS, "column": tuple(LAYER_SIZES)}
     check_choices(known, network=network, column=column)
+    check_counts(num_classes=num_classes)
+    check_shares(dropout=dropout)
+    check_positive(width=width)
     if clip.modalities != ("rgb",):
         raise ValueError(
             "conv3d_baselines takes RGB alone, ('rgb',). "
@@ -165,11 +189,6 @@ def _check(num_classes, clip, network, column, dropout, width):
         raise ValueError(f"C3D takes clips of 16 frames. Received: {clip.frames} frames")
     if clip.frames % 8:
         raise ValueError(f"A clip must have a multiple of 8 frames. Received: {clip.frames} frames")
-    if num_classes < 1 or not 0 <= dropout < 1 or not width > 0:
-        raise ValueError(
-            "`num_classes` must be at least 1, `dropout` in [0, 1) and `width` > 0. "
-            f"Received: num_classes={num_classes}, dropout={dropout}, width={width}"
-        )
 
 
 def _check_place(network, column, layer_sizes, weights, of_table):

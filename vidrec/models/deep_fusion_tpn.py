@@ -136,11 +136,14 @@ def build(
     filters = scaled(FILTERS, width)
     inputs = {name: keras.Input(clip.shape(name), dtype="uint8", name=name) for name in MODALITIES}
 
-    rgb = layers.Rescaling(1.0, offset=[-mean for mean in RGB_MEANS], name="rgb_normalize")
+    offset = [-mean for mean in RGB_MEANS]
+    rgb = layers.Rescaling(1.0, offset=offset, dtype="float32", name="rgb_normalize")
     tower = vgg16(size, 3, weights=weights, width=width, name="spatial_vgg16")
     spatial = _at_each_moment(tower, rgb(inputs["rgb"]), "rgb")
 
-    flow = layers.Rescaling(flow_scale, offset=-127.5 * flow_scale, name="flow_center")
+    flow = layers.Rescaling(
+        flow_scale, offset=-127.5 * flow_scale, dtype="float32", name="flow_center"
+    )
     tower = vgg16(
         size,
         channels,

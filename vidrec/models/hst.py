@@ -24,11 +24,20 @@ import keras
 from keras import layers
 
 from vidrec.clip import FLOW_ZERO, MODALITIES, ClipSpec
+from vidrec.models.layers.batch_norm import momentum_of
+from vidrec.models.layers.hierarchical_mix import HIERARCHIES
 from vidrec.models.layers.hresidual_block import hresidual_block
-from vidrec.models.layers.hybrid_attention import HybridAttention
+from vidrec.models.layers.hybrid_attention import AXES, FUSIONS, ORDERS, HybridAttention
 from vidrec.models.layers.spatial_feature_attention import SpatialFeatureAttention
-from vidrec.models.layers.visual_window import SpatialVisualWindow
-from vidrec.models.options import check_choices
+from vidrec.models.layers.visual_window import NORMS, SpatialVisualWindow
+from vidrec.models.options import (
+    check_choices,
+    check_counts,
+    check_lists,
+    check_not_negative,
+    check_switches,
+    literal_or_default,
+)
 
 DEFAULT_CLIP = ClipSpec(segments=1, frames_per_segment=16, size=224, flow_length=1)
 BACKBONES = ()
@@ -36,10 +45,21 @@ LAYER_SIZES = {"resnet21": (4, 6, 6, 3), "vgg13": (4, 3, 3, 3)}  # blocks of eac
 CHOICES = {
     "backbone": tuple(LAYER_SIZES),
     "norm": ("batch", "none"),
-    "shortcut": (None, "identity", "projection", "none"),
+    "shortcut": ("backbone", "identity", "projection", "none"),
     "window_conv": ("per_window3d", "shared3d", "shared2d"),
+    "hierarchy": HIERARCHIES,
+    "svn_norm": NORMS,
     "window_merge": ("mean", "sum"),
     "attention_placement": ("once", "every_block"),
+    "attention_axis": tuple(AXES),
+    "order": ORDERS,
+    "fuse": FUSIONS,
+}
+DEFAULTS = {  # what None stands for, and with `literal`
+    "norm": ("batch", "none"),
+    "window_merge": ("mean", "sum"),
+    "attention_axis": ("channels", "positions"),
+    "attention_gain": (True, False),
 }
 
 
@@ -52,9 +72,9 @@ def build(
     layer_sizes=None,
     inner=64,
     outer=128,
-    norm="batch",
-    bn_momentum=0.9,
-    shortcut=None,
+    norm=None,
+    bn_momentum=None,
+    shortcut="backbone",
     share_window_weights=False,
     window_conv="per_window3d",
     hierarchy="input",
@@ -62,11 +82,12 @@ def build(
     hard_mask=False,
     svn_norm="mean",
     svn_noise_std=0.0,
-    window_merge="mean",
+    window_merge=None,
     attention_placement="once",
-    attention_axis="channels",
-    attention_gain=True,
+    attention_axis=None,
+    attention_gain=None,
     order="softmax_then_t",
+    fuse="add",
     share_fc=False,
     head_units=(1024,),
     leaky_slope=0.01,
@@ -82,10 +103,12 @@ def build(
         layer_sizes: four ints >= 1, the blocks of each stage; None for those of `backbone`, 4, 6,
             6, 3 and 4, 3, 3, 3 [H35].
         inner, outer: ints, channels within a block and between blocks; less for small tests.
-        norm: "batch" after the 1x1 and 3x3 convolutions of a block, or "none" [H39].
-        bn_momentum: float in [0, 1), of the moving statistics.
+        norm: "batch" after the 1x1 and 3x3 convolutions of a block, or "none", with which the sums
+            of ResNet-21 outgrow float16 [H39].
+        bn_momentum: float in [0, 1), of the moving statistics; None for 0.9, or with norm="none".
         shortcut: "identity" around each block, with a projection where the channels differ;
-            "projection", one in each; "none"; or None for the backbone's [H38].
+            "projection", one in each; "none"; or "backbone", the first of "resnet21" and the last
+            of "vgg13" [H38].
         share_window_weights: bool, one matrix and one gate in an HResidual unit [H14].
         window_conv: the 3x3 convolution that ends a block, "per_window3d", a 3x3x3 kernel for each
             window, or a "shared3d" or "shared2d" one [H36, H37].
@@ -100,38 +123,57 @@ def build(
         attention_axis: of the softmax of equation 17, "channels" or "positions" [H32].
         attention_gain: bool, that softmax times the length of its axis [H33].
         order: "softmax_then_t" or "t_inside" the softmax [H31].
+        fuse: "add" or "matmul", how equation 17 joins its two maps [H29].
         share_fc: bool, one dense layer for both branches of equation 15 [H27].
         head_units: ints, of the dense layers before the classes [H42].
         leaky_slope: float >= 0, of all LeakyReLUs [H16].
-        literal: bool, what the paper prints and no more: no normalisation [H39], windows summed
-            [H20], no gain [H33] and a softmax over positions [H32], whatever is given for them.
+        literal: bool, the specification's literal preset: norm="none", window_merge="sum",
+            attention_axis="positions" and attention_gain=False, where None is "batch", "mean",
+            "channels" and True otherwise. Another value of these is then refused.
 
     Returns:
         keras.Model "hst", from a dict of "rgb" uint8 (B, T, S, S, 3) and "flow" uint8 (B, T, S, S,
         2L) to float32 logits (B, N). A batch of one video beside a batch of several is refused.
 
     Raises:
-        ValueError: if an option is unknown or outside its range, or the clip does not fit.
+        ValueError: if an option is unknown, outside its range or against `literal`, the clip does
+            not fit, or the policy is of float16 and nothing is normalised.
     """
-    if literal:
-        norm, window_merge, attention_gain, attention_axis = "none", "sum", False, "positions"
+    norm, window_merge, attention_axis, attention_gain = literal_or_default(
+        DEFAULTS,
+        literal,
+        norm=norm,
+        window_merge=window_merge,
+        attention_axis=attention_axis,
+        attention_gain=attention_gain,
+    )
     check_choices(
         CHOICES,
         backbone=backbone,
         norm=norm,
         shortcut=shortcut,
         window_conv=window_conv,
+        hierarchy=hierarchy,
+        svn_norm=svn_norm,
         window_merge=window_merge,
         attention_placement=attention_placement,
+        attention_axis=attention_axis,
+        order=order,
+        fuse=fuse,
     )
-    sizes = LAYER_SIZES[backbone] if layer_sizes is None else tuple(layer_sizes)
-    _check(num_classes, clip, weights, sizes, inner, outer, shuffle_groups, tuple(head_units))
-    if not 0 <= bn_momentum < 1 or not leaky_slope >= 0:
-        raise ValueError(
-            "`bn_momentum` must be in [0, 1) and `leaky_slope` >= 0. "
-            f"Received: bn_momentum={bn_momentum}, leaky_slope={leaky_slope}"
-        )
-    if shortcut is None:
+    check_switches(
+        share_window_weights=share_window_weights,
+        hard_mask=hard_mask,
+        attention_gain=attention_gain,
+        share_fc=share_fc,
+    )
+    sizes = LAYER_SIZES[backbone] if layer_sizes is None else layer_sizes
+    check_lists(layer_sizes=sizes, head_units=head_units)
+    check_counts(num_classes=num_classes, inner=inner, outer=outer)
+    check_not_negative(svn_noise_std=svn_noise_std, leaky_slope=leaky_slope)
+    _check(clip, weights, sizes, inner, outer, shuffle_groups, norm)
+    bn_momentum = momentum_of(bn_momentum, normalises=norm == "batch")
+    if shortcut == "backbone":
         shortcut = "identity" if backbone == "resnet21" else "none"
     leaky = functools.partial(layers.LeakyReLU, negative_slope=leaky_slope)
     attend = functools.partial(
@@ -140,6 +182,7 @@ def build(
         axis=attention_axis,
         gain=attention_gain,
         order=order,
+        fuse=fuse,
         share_fc=share_fc,
     )
     everywhere = attention_placement == "every_block"
@@ -148,7 +191,7 @@ def build(
         inner=inner,
         outer=outer,
         leaky_slope=leaky_slope,
-        bn_momentum=bn_momentum if norm == "batch" else None,
+        bn_momentum=bn_momentum,
         shortcut=shortcut,
         window_conv=window_conv,
         shuffle_groups=shuffle_groups,
@@ -159,9 +202,10 @@ def build(
     )
 
     inputs = {name: keras.Input(clip.shape(name), dtype="uint8", name=name) for name in MODALITIES}
-    rgb = layers.Rescaling(1 / 127.5, offset=-1.0, name="rgb_normalize")(inputs["rgb"])
+    normalize = functools.partial(layers.Rescaling, offset=-1.0, dtype="float32")
+    rgb = normalize(1 / 127.5, name="rgb_normalize")(inputs["rgb"])
     # (code - 128) / 128: in [-1, 1], and exactly 0 where nothing moves; 1 is 20.08 px.
-    flow = layers.Rescaling(1 / FLOW_ZERO, offset=-1.0, name="flow_normalize")(inputs["flow"])
+    flow = normalize(1 / FLOW_ZERO, name="flow_normalize")(inputs["flow"])
 
     x = layers.Conv3D(3, 1, name="omega")(rgb)  # Omega, at each pixel [H6]
     x = layers.ZeroPadding3D((0, 1, 1), name="phi0_pad")(x)
@@ -206,14 +250,15 @@ def attention(windows, temporal, prefix="", *, merge, **options):
     s1 is of the first half of the windows, s2 of the second [H20].
     """
     half = windows.shape[1] // 2
-    maps = layers.AveragePooling3D((half, 1, 1), name=f"{prefix}merge_windows")(windows)
+    merged = layers.AveragePooling3D((half, 1, 1), dtype="float32", name=f"{prefix}merge_windows")
+    maps = merged(windows)
     if merge == "sum":
-        maps = layers.Rescaling(float(half), name=f"{prefix}merge_sum")(maps)
+        maps = layers.Rescaling(float(half), dtype="float32", name=f"{prefix}merge_sum")(maps)
     maps = SpatialFeatureAttention(name=f"{prefix}spatial_attention")(maps)
     return HybridAttention(**options, name=f"{prefix}hybrid_attention")(maps, temporal)
 
 
-def _check(num_classes, clip, weights, sizes, inner, outer, groups, head_units):
+def _check(clip, weights, sizes, inner, outer, groups, norm):
     if weights is not None:
         raise ValueError(
             "hst has no public weights: `weights` must be None. Trained weights come from a run, "
@@ -230,21 +275,21 @@ def _check(num_classes, clip, weights, sizes, inner, outer, groups, head_units):
             f"Received: {clip.frames} frames"
         )
     if clip.size % 32:
-        raise ValueError(
-            f"`clip.size` must be a multiple of 32 px. Received: clip.size={clip.size}"
-        )
-    counts = {"num_classes": (num_classes,), "layer_sizes": sizes, "head_units": head_units}
-    for name, values in counts.items():
-        if not all(isinstance(value, int) and value >= 1 for value in values):
-            raise ValueError(f"`{name}` must be integers >= 1. Received: {name}={values}")
+        raise ValueError(f"`clip.size` must be a multiple of 32. Received: clip.size={clip.size}")
     if len(sizes) != 4:
         raise ValueError(f"`layer_sizes` must be of four stages. Received: layer_sizes={sizes}")
-    if inner < 4 or outer < 4 or inner % 4 or outer % 4:
+    if inner % 4 or outer % 4:
         raise ValueError(
             f"`inner` and `outer` must be multiples of 4. Received: inner={inner}, outer={outer}"
         )
-    if groups < 0 or (groups and inner % groups):
+    if not isinstance(groups, int) or groups < 0 or (groups and inner % groups):
         raise ValueError(
-            "`shuffle_groups` must be 0 or divide `inner`. "
-            f"Received: shuffle_groups={groups}, inner={inner}"
+            "`shuffle_groups` must be 0 or an integer that divides `inner`. "
+            f"Received: shuffle_groups={groups!r}, inner={inner}"
+        )
+    policy = keras.config.dtype_policy()
+    if norm == "none" and policy.compute_dtype == "float16":
+        raise ValueError(
+            "norm='none' must be computed in bfloat16 or float32: sums that nothing normalises "
+            f"outgrow float16. Received: {policy.name!r}"
         )

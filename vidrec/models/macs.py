@@ -21,8 +21,9 @@ from keras import layers
 
 from vidrec.clip import MODALITIES
 from vidrec.models.layers.clip_segments import CutSegments
-from vidrec.models.layers.fusion import SameVideos, scale_scores
+from vidrec.models.layers.fusion import scale_scores
 from vidrec.models.layers.ln_lstm import LayerNormLSTMCell
+from vidrec.models.layers.same_videos import SameVideos
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
 
 

@@ -19,6 +19,7 @@ from vidrec.models.backbones.xception import xception
 from vidrec.models.layers.consensus import merge_segments
 from vidrec.models.layers.fusion import fuse_streams, log
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
+from vidrec.models.options import check_choices
 
 DEFAULT_CLIP = ClipSpec(segments=3, size=224, flow_length=10)
 BACKBONES = ("xception",)
@@ -85,10 +86,7 @@ def build(
             "`num_classes` must be at least 1 and `dropout` in [0, 1). "
             f"Received: num_classes={num_classes}, dropout={dropout}"
         )
-    if consensus_on not in CONSENSUS_ON:
-        raise ValueError(
-            f"`consensus_on` must be one of {CONSENSUS_ON}. Received: consensus_on={consensus_on!r}"
-        )
+    check_choices({"consensus_on": CONSENSUS_ON}, consensus_on=consensus_on)
     if len(clip.modalities) == 2:
         stream_options = {
             "weights": weights,
@@ -180,7 +178,7 @@ def segment_net(
         size, channels, weights=weights, bn_momentum=bn_momentum, name=f"{modality}_xception"
     )
     segment = keras.Input((size, size, channels), dtype="uint8", name=f"{modality}_segment")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name=f"{modality}_rescale")(segment)
+    x = layers.Rescaling(1 / 127.5, offset=-1, dtype="float32", name=f"{modality}_rescale")(segment)
     x = base(x)
     x = layers.GlobalAveragePooling2D(name=f"{modality}_gap")(x)
     x = layers.Dropout(dropout, name=f"{modality}_dropout")(x)

@@ -1,4 +1,8 @@
-"""The models by name. Each is a module with `build(num_classes, clip, *, weights, ...)`."""
+"""The models by name. Each is a module with `build(num_classes, clip, *, weights, ...)`.
+
+A model's clips must be uint8 (`vidrec.clip`). Keras casts other types without a word, before a
+layer of ours could refuse them: 1.7 becomes 1, 300 becomes 44, and NaN some number.
+"""
 
 from vidrec.models import (
     conv3d_baselines,

@@ -29,7 +29,7 @@ from vidrec.models.backbones.bn_inception import EPSILON, RGB_MEANS, SE_BLOCKS, 
 from vidrec.models.layers.attention import SpatialAttentionPool, TemporalAttentionPool
 from vidrec.models.layers.fusion import fuse_streams
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
-from vidrec.models.options import check_choices
+from vidrec.models.options import check_choices, check_counts
 
 DEFAULT_CLIP = ClipSpec(segments=6, size=224, flow_length=5)
 BACKBONES = ("bn_inception",)
@@ -244,7 +244,7 @@ def _centred(frames, modality):
     """uint8 to what BN-Inception was trained on: the mean of ImageNet, or no motion, is 0."""
     means = RGB_MEANS if modality == "rgb" else [FLOW_ZERO]
     offset = [-float(mean) for mean in means]
-    return layers.Rescaling(1.0, offset=offset, name=f"{modality}_centre")(frames)
+    return layers.Rescaling(1.0, offset=offset, dtype="float32", name=f"{modality}_centre")(frames)
 
 
 def _check(num_classes, clip, num_spatial, map_dim, temporal_hidden, temporal_mode, dropout):
@@ -263,9 +263,7 @@ def _check(num_classes, clip, num_spatial, map_dim, temporal_hidden, temporal_mo
         "map_dim": map_dim,
         "temporal_hidden": temporal_hidden,
     }
-    for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
+    check_counts(**counts)
     check_choices({"temporal_mode": TEMPORAL_MODES}, temporal_mode=temporal_mode)
     if temporal_mode == "channel" and map_dim != temporal_hidden:
         raise ValueError(

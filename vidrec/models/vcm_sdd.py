@@ -22,24 +22,21 @@ rows of the specification's decision table. Axis letters: B batch, K segments, T
 segment, S pixels of a side, h w cells, L flow length, C channels, D features.
 """
 
+import functools
+import inspect
+
 import keras
 from keras import layers, ops
 
 from vidrec.clip import MODALITIES, ClipSpec
-from vidrec.models.backbones.resnet101 import (
-    BLOCKS,
-    EXPANSION,
-    FILTERS,
-    normalization,
-    resnet101,
-)
+from vidrec.models.backbones.resnet101 import BLOCKS, normalization, resnet101
 from vidrec.models.layers.clip_segments import CutSegments
 from vidrec.models.layers.cross_modal_attention import CrossModalAttention
-from vidrec.models.layers.fusion import SameVideos, log
+from vidrec.models.layers.fusion import log
 from vidrec.models.layers.grid_graph_attention import GridGraphAttention
+from vidrec.models.layers.same_videos import SameVideos
 from vidrec.models.layers.segments import FoldSegments, UnfoldSegments
-from vidrec.models.options import check_choices
-from vidrec.models.width import scaled
+from vidrec.models.options import check_choices, check_counts
 
 DEFAULT_CLIP = ClipSpec(
     segments=1, frames_per_segment=6, size=224, flow_length=5, flow_position="centre"
@@ -83,8 +80,10 @@ def build(
             model trained on one of each video is tested on 8 or 16 [V25].
         weights: None; the path of a `.npz` of `preprocessing/convert_resnet101.py`; or, with
             stride_in_3x3=False, "imagenet" or the path of an `.h5` of keras.applications [V23].
-        stc: bool, attention by place, equations 6 to 10.
-        mff: bool, attention of the modalities on each other, equations 11 and 12.
+        stc: bool, attention by place, equations 6 to 10. Its options are `geom_eps` to
+            `share_geometry`; without it they must be left as they are.
+        mff: bool, attention of the modalities on each other, equations 11 and 12. Its options are
+            `num_heads`, `attn_scale` and `mff_residual` to `literal_eq12`; likewise.
         num_heads: int >= 1, divides D [V14].
         attn_scale: "fro", the square root of the score matrix's Frobenius norm; "sqrt_dim", that of
             a head's features, with which attention is less even [V12].
@@ -112,11 +111,30 @@ def build(
         modalities of unlike numbers of videos or frames, are refused when the model is called.
 
     Raises:
-        ValueError: if an option is unknown or outside its range, or the clip or `weights` do not
-            fit.
+        ValueError: if an option is unknown, outside its range or of a part that is off, or the
+            clip or `weights` do not fit.
         FileNotFoundError, RuntimeError: if `weights` are not there, or cannot be downloaded.
     """
-    _check(num_classes, clip, num_heads, fuse, flow_init, width)
+    _check(num_classes, clip, fuse, flow_init)
+    _check_unused(
+        "stc",
+        stc,
+        geom_eps=geom_eps,
+        radius=radius,
+        neighbourhood=neighbourhood,
+        self_loops=self_loops,
+        stc_residual=stc_residual,
+        share_geometry=share_geometry,
+    )
+    _check_unused(
+        "mff",
+        mff,
+        num_heads=num_heads,
+        attn_scale=attn_scale,
+        mff_residual=mff_residual,
+        mff_projections=mff_projections,
+        literal_eq12=literal_eq12,
+    )
     inputs = {
         modality: keras.Input((None, *clip.shape(modality)[1:]), dtype="uint8", name=modality)
         for modality in MODALITIES
@@ -137,26 +155,26 @@ def build(
             name=f"{modality}_backbone",
         )
         scale, offset = normalization(modality, stride_in_3x3=stride_in_3x3)
-        normalize = layers.Rescaling(scale, offset=offset, name=f"{modality}_normalize")
+        normalize = layers.Rescaling(
+            scale, offset=offset, dtype="float32", name=f"{modality}_normalize"
+        )
         segments = FoldSegments(name=f"{modality}_fold")(clips[modality])  # (B * K, T, S, S, C)
         frames = FoldSegments(name=f"{modality}_fold_frames")(segments)  # (B * K * T, S, S, C)
         maps = backbone(normalize(frames))  # eq. 1, 2: (B * K * T, h, w, D)
         features[modality] = UnfoldSegments(name=f"{modality}_features")(maps, segments)
 
     if stc:  # eq. 6 to 10: (B * K, T, h, w, D) as before
-        layer = None
-        for modality in MODALITIES:
-            if layer is None or not share_geometry:
-                layer = GridGraphAttention(
-                    geom_eps,
-                    radius,
-                    neighbourhood,
-                    self_loops,
-                    stc_residual,
-                    return_attention=True,
-                    name="stc" if share_geometry else f"{modality}_stc",
-                )
-            features[modality], _ = layer(features[modality])
+        place = functools.partial(
+            GridGraphAttention,
+            geom_eps,
+            radius,
+            neighbourhood,
+            self_loops,
+            stc_residual,
+            return_attention=True,
+        )
+        for modality, attend in _for_each(place, "stc", shared=share_geometry).items():
+            features[modality], _ = attend(features[modality])
     if mff:  # eq. 11, 12
         layer = CrossModalAttention(
             num_heads,
@@ -169,16 +187,13 @@ def build(
         )
         features["rgb"], features["flow"], *_ = layer(features["rgb"], features["flow"])
 
-    scores, head = [], None
-    for modality in MODALITIES:
-        x = layers.GlobalAveragePooling3D(dtype="float32", name=f"{modality}_avg")(
-            features[modality]
-        )
-        if head is None or not shared_head:
-            name = "head" if shared_head else f"{modality}_head"
-            head = layers.Dense(num_classes, dtype="float32", name=name)
+    scores = []
+    dense = functools.partial(layers.Dense, num_classes, dtype="float32")
+    for modality, head in _for_each(dense, "head", shared=shared_head).items():
+        average = layers.GlobalAveragePooling3D(dtype="float32", name=f"{modality}_avg")
         unfold = UnfoldSegments(dtype="float32", name=f"{modality}_scores")
-        scores.append(unfold(head(x), clips[modality]))  # (B, K, num_classes)
+        x = head(average(features[modality]))
+        scores.append(unfold(x, clips[modality]))  # (B, K, num_classes)
     scores = SameVideos(dtype="float32", name="scores")(*scores)  # (2, B, K, num_classes)
     if fuse == "logits":
         logits = ops.mean(scores, axis=(0, 2))
@@ -197,25 +212,26 @@ def attention_model(model):
     Returns:
         keras.Model from the model's clips to a dict of float32 "logits" (B, num_classes) and, as
         far as the model has them, for each modality
-            "rgb_stc" (N, N), what each cell takes from which other, the same for all clips,
+            "rgb_stc" (B, N, N), what each cell takes from which other, the same for all clips,
             "rgb_mff" (B * K, heads, N, N), what each RGB cell takes from which flow cell,
         "flow_stc" and "flow_mff" likewise; and with "_entropy" behind these names the entropies of
-        their rows in nats, of shapes (N,) and (B * K, heads, N), at most log N.
+        their rows in nats, of shapes (B, N) and (B * K, heads, N), at most log N.
 
     Raises:
         ValueError: if `model` is no such model.
     """
     names = {layer.name for layer in model.layers}
     if model.name != "vcm_sdd" or not names & {"stc", "rgb_stc", "mff"}:
+        without = " with neither" if model.name == "vcm_sdd" else ""
         raise ValueError(
-            "`model` must be a 'vcm_sdd' with `stc` or `mff`. "
-            f"Received: {model.name!r} with neither"
+            f"`model` must be a 'vcm_sdd' with `stc` or `mff`. Received: {model.name!r}{without}"
         )
-    found = {}
+    found, zeros = {}, ops.zeros_like(model.output[:, :1, None])  # (B, 1, 1)
     for modality in MODALITIES:
         name = "stc" if "stc" in names else f"{modality}_stc"
         if name in names:
-            _, found[f"{modality}_stc"] = model.get_layer(name).output
+            _, shares = model.get_layer(name).output
+            found[f"{modality}_stc"] = zeros + shares  # repeated, so that `predict` joins batches
     if "mff" in names:
         _, _, found["rgb_mff"], found["flow_mff"] = model.get_layer("mff").output
     entropies = {f"{name}_entropy": _entropy(shares) for name, shares in found.items()}
@@ -227,7 +243,15 @@ def _entropy(shares):
     return -ops.sum(shares * ops.log(ops.maximum(shares, 1e-30)), axis=-1)
 
 
-def _check(num_classes, clip, num_heads, fuse, flow_init, width):
+def _for_each(make, part, *, shared):
+    """A layer for each modality, or one for both: {modality: layer}."""
+    if shared:
+        return dict.fromkeys(MODALITIES, make(name=part))
+    return {modality: make(name=f"{modality}_{part}") for modality in MODALITIES}
+
+
+def _check(num_classes, clip, fuse, flow_init):
+    check_counts(num_classes=num_classes)
     if clip.modalities != MODALITIES:
         raise ValueError(
             "vcm_sdd takes both modalities, ('rgb', 'flow'). "
@@ -235,12 +259,15 @@ def _check(num_classes, clip, num_heads, fuse, flow_init, width):
         )
     if clip.size < 32:
         raise ValueError(f"`clip.size` must be at least 32 px. Received: clip.size={clip.size}")
-    for name, value in {"num_classes": num_classes, "num_heads": num_heads}.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={value!r}")
     check_choices(CHOICES, fuse=fuse, flow_init=flow_init)
-    features = EXPANSION * scaled(FILTERS[-1], width)
-    if features % num_heads:
-        raise ValueError(
-            f"`num_heads` must divide the {features} features. Received: num_heads={num_heads}"
-        )
+
+
+def _check_unused(part, used, **options):
+    """Refuses options of a part that is off, but for their defaults."""
+    for name, value in options.items():
+        default = inspect.signature(build).parameters[name].default
+        if not used and value != default:
+            raise ValueError(
+                f"`{name}` is of no use with {part}=False and must be {default!r}. "
+                f"Received: {name}={value!r}"
+            )

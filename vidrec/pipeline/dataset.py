@@ -58,6 +58,7 @@ def training_clips(
         shuffle_order=shuffle_order,
         shard=shard,
     )
+    source.warn_of_short_parts()
     options = augmentation.Augmentation() if options is None else options
     base, tensors = tf.constant([seed, 1], tf.int32), source.tensors()
     change = augmentation.augment
@@ -70,7 +71,7 @@ def training_clips(
         return order.video(number), keys[0], keys[1]
 
     def example(video, draw, seed):
-        clip, told = source.read(tensors, video, draw)
+        clip, told = source.read(tensors, video, draw, training=True)
         clip = change(clip, source.clip, options, seed)
         label = tensors["label"][video]
         return (clip, label, told) if facts else (clip, label)

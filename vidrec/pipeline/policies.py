@@ -11,9 +11,9 @@ POLICIES = ("segments", "strided", "even", "intervals", "consecutive")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the T frames of a clip are chosen, with draws in training and without in a test.
+    """How the T frames of a clip are chosen: at random in training, and in a test if it has draws.
 
-    policy                           training                          test
+    policy                           at random                         without draws
 
     "segments" (Qiao et al., 3.4)    a random start of each segment    the middle one
     "strided" (deep fusion, 3.6)     random first frame and interval   spread over all frames
@@ -72,27 +72,29 @@ class Sampling:
             return sampling.count_starts(n_frames, _apart(clip))
         return n_frames - (1 if "flow" in clip.modalities else 0)
 
-    def repeats(self, n_frames, clip):
+    def repeats(self, n_frames, clip, *, training=False):
         """Whether a clip of so many frames, N, takes an image more than once: bool, of a Series
-        too."""
+        too. In training a part of the video must have enough for it."""
         if self.policy == "segments":
             return self.places(n_frames, clip) < clip.segments
         if self.policy == "intervals":
             return self.places(n_frames, clip) < clip.frames
-        return n_frames < (clip.frames - 2) * self.step + 2
+        return n_frames < (clip.frames * self._parts(training) - 2) * self.step + 2
 
     def run(self, clip):
         """How many frames of a clip (int) lie close together, and are best read in one go."""
         near = {"segments": clip.frames_per_segment, "consecutive": clip.frames}
         return near.get(self.policy, 1)
 
-    def frames(self, n_frames, clip, draw=None):
+    def frames(self, n_frames, clip, draw=None, *, training=False):
         """The frames of a clip.
 
         Args:
             n_frames: integer scalar, N >= 1.
             clip: ClipSpec, of all streams that are to see the same moments.
-            draw: function of a count to float32 (count,) in [0, 1), or None for a test.
+            draw: function of a count to float32 (count,) in [0, 1), or None for a clip that is
+                always the same.
+            training: bool, whether `parts` count; then there must be draws.
 
         Returns:
             int32 (T,), not decreasing, each in [0, N).
@@ -115,11 +117,15 @@ class Sampling:
         if self.policy == "intervals":
             chosen = sampling.intervals(starts, t, uniform(t))
             return sampling.segment_frames(chosen, _apart(clip), n_frames)
-        if draw is None or self.parts == 1:
+        parts = self._parts(training)
+        if parts == 1:
             return sampling.even(n_frames, t, uniform(t))
         draws = draw(t + 1)
-        part = tf.cast(draws[t] * self.parts, tf.int32)
-        return sampling.even(n_frames, t, draws[:t], parts=self.parts, part=part)
+        part = tf.cast(draws[t] * parts, tf.int32)
+        return sampling.even(n_frames, t, draws[:t], parts=parts, part=part)
+
+    def _parts(self, training):
+        return self.parts if training else 1
 
 
 def _apart(clip):

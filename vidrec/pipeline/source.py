@@ -85,11 +85,7 @@ class ClipSource:
         _refuse(table[too_short], f"are too short: this clip needs at least {need} frames")
         short = table[self.sampling.repeats(table.n_frames, self.timing)]
         if len(short):
-            warnings.warn(
-                f"{len(short)} videos are so short that a clip of {self.clip.frames} takes some of "
-                f"their images more than once. {_listed(short)}",
-                stacklevel=3,
-            )
+            _warn(short, f"a clip of {self.clip.frames} takes some of their images more than once")
         object.__setattr__(self, "_images", self._open())
         explain = weakref.WeakMethod(self._explain)  # no cycle: the images may be in memory
         guard = Guard(list(table.video_id), lambda *clip: explain()(*clip))
@@ -107,19 +103,35 @@ class ClipSource:
             "n_frames": tf.constant(np.asarray(self.table.n_frames), tf.int32),
         }
 
-    def read(self, tensors, video, draw):
+    def warn_of_short_parts(self):
+        """Names the videos whose images repeat in training alone, where a clip is of a part."""
+        sampling, lengths = self.sampling, self.table.n_frames
+        always, in_training = (
+            sampling.repeats(lengths, self.timing, training=training) for training in (False, True)
+        )
+        short = self.table[in_training & ~always]
+        if len(short):
+            _warn(
+                short,
+                f"in training a clip of {self.clip.frames}, of one of {sampling.parts} parts of "
+                "the video, takes some of their images more than once",
+            )
+
+    def read(self, tensors, video, draw, *, training=False):
         """Chooses the images of a clip, then reads those.
 
         Args:
             tensors: what `tensors` returned.
             video: integer scalar, the video's number.
             draw: integer (2,), the key of the draws, or None for a test, without draws.
+            training: bool, whether the clip is to train on; see `Sampling.frames`.
 
         Returns:
             (decoding.Encoded, facts): its video_id, string, and which images it is of, counted from
             0: frames, int32 (T,), and, if it has flow, pairs, int32 (T, L).
         """
-        chosen, rgb, flow = self._choose(tensors["n_frames"][video], draw), None, None
+        chosen = self._choose(tensors["n_frames"][video], draw, training)
+        rgb = flow = None
         if "rgb" in self.clip.modalities:
             runs = tf.reshape(chosen["frames"], [-1, self.sampling.run(self.clip)])
             rgb = self._images.frames(video, runs)
@@ -128,9 +140,10 @@ class ClipSource:
         name = tensors["video_id"][video]
         return Encoded(rgb, flow, name, fast_dct=self.fast_dct), {"video_id": name, **chosen}
 
-    def _choose(self, n_frames, draw):
+    def _choose(self, n_frames, draw, training):
         uniform = None if draw is None else lambda n: tf.random.stateless_uniform([n], draw)
-        chosen = {"frames": self.sampling.frames(n_frames, self.timing, uniform)}
+        frames = self.sampling.frames(n_frames, self.timing, uniform, training=training)
+        chosen = {"frames": frames}
         if "flow" in self.clip.modalities:
             pairs = sampling.flow_windows(chosen["frames"], self.clip, n_frames)
             shape = [self.clip.frames, self.clip.flow_length]
@@ -138,14 +151,15 @@ class ClipSource:
         return chosen
 
     def _explain(self, video, draw):
-        """What is wrong with the images of a clip, str, or None."""
-        chosen = self._choose(int(self.table.n_frames.iloc[video]), draw)
-        indices = {"rgb": chosen["frames"], "flow": chosen.get("pairs")}
-        places = [
-            (KINDS[modality], int(index))
-            for modality in self.clip.modalities
-            for index in np.unique(indices[modality])
-        ]
+        """What is wrong with the images of a clip, str, or None: with those that the draw gives in
+        training, and those that it gives in a test, since the guard does not say which it was."""
+        n_frames, places = int(self.table.n_frames.iloc[video]), {}  # in order, each once
+        for training in (False,) if draw is None else (True, False):
+            chosen = self._choose(n_frames, draw, training)
+            indices = {"rgb": chosen["frames"], "flow": chosen.get("pairs")}
+            for modality in self.clip.modalities:
+                for index in np.unique(indices[modality]):
+                    places[KINDS[modality], int(index)] = None
         return fault(self._images, video, places)
 
     def _open(self):
@@ -172,6 +186,12 @@ def _check_timing(timing, clip):
 def _refuse(rows, complaint):
     if len(rows):
         raise ValueError(f"{len(rows)} videos {complaint}. {_listed(rows)}")
+
+
+def _warn(rows, consequence):
+    warnings.warn(
+        f"{len(rows)} videos are so short that {consequence}. {_listed(rows)}", stacklevel=4
+    )
 
 
 def _listed(rows):

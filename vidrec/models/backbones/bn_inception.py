@@ -13,6 +13,7 @@ from keras import layers
 
 from vidrec.models.backbones.bn_inception_weights import load_npz
 from vidrec.models.layers.frozen_norm import FrozenBatchNormalization
+from vidrec.models.options import check_shares
 
 RGB_MEANS = (128.0, 117.0, 104.0)  # subtracted from 0..255; nothing is divided
 EPSILON = 1e-5  # of batch normalisation, in Caffe and PyTorch
@@ -92,6 +93,7 @@ def bn_inception(
             "`se_ratio` must be from 1 to 256, the channels of the first gate. "
             f"Received: se_ratio={se_ratio}"
         )
+    check_shares(bn_momentum=bn_momentum)
     norm = functools.partial(layers.BatchNormalization, momentum=bn_momentum, epsilon=EPSILON)
     frozen = functools.partial(FrozenBatchNormalization, epsilon=EPSILON) if partial_bn else norm
     conv = functools.partial(_conv, norm=frozen, bias=conv_bias)

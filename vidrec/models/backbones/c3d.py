@@ -47,5 +47,6 @@ def c3d(clips, *, dropout=0.5, width=1.0):
     x = layers.Flatten(name="flatten")(x)
     for name, units in DENSE.items():
         x = layers.Dense(scaled(units, width), activation="relu", name=name)(x)
-        x = layers.Dropout(dropout, name=f"{name}_drop")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name=f"{name}_drop")(x)
     return x

@@ -1,9 +1,11 @@
 """Weights of C3D: from the public PyTorch files' tensors, and to and from `.npz` files.
 
 The public files are ports of the Caffe model that was trained on Sports-1M. They differ in names;
-their kernels are (filters, channels, t, h, w) where ours are (t, h, w, channels, filters), their
-images BGR where ours are RGB, and their fc6 reads the last maps channel by channel where ours reads
-them cell by cell. The classifier is left out. A `.npz` holds one float32 array per variable,
+their kernels are (filters, channels, t, h, w) where ours are (t, h, w, channels, filters), and
+their fc6 reads the last maps channel by channel where ours reads them cell by cell. Caffe's images
+are BGR where ours are RGB; a file does not say whether its port kept that. MMAction2 feeds
+OpenMMLab's with RGB (`to_bgr=False`, means 104, 117, 128): what was trained there goes with `--rgb`
+of the converter. The classifier is left out. A `.npz` holds one float32 array per variable,
 "conv3a/kernel" for instance.
 """
 
@@ -37,7 +39,7 @@ def from_pytorch(state, *, bgr=True):
     Args:
         state: dict of float arrays by names such as "conv3a.weight", "features.6.weight" or
             "backbone.conv3a.conv.weight".
-        bgr: bool, the file's network takes BGR, as Caffe's does.
+        bgr: bool, the file's network takes BGR, as Caffe's does, not RGB.
 
     Returns:
         dict of float32 arrays, without the classifier; what is not understood keeps its name, so

@@ -15,6 +15,7 @@ import keras
 from keras import layers
 
 from vidrec.models.backbones.resnet101_weights import load
+from vidrec.models.options import check_shares
 from vidrec.models.width import scaled
 
 BLOCKS = (3, 4, 23, 3)
@@ -61,13 +62,12 @@ def resnet101(
         FileNotFoundError: if `weights` is a path and there is no such file.
         RuntimeError: if the download fails; says how to go on without it.
     """
-    blocks = tuple(blocks)
     if size < 32:
         raise ValueError(f"`size` must be at least 32 px. Received: size={size}")
-    if len(blocks) != 4 or not all(isinstance(n, int) and n >= 1 for n in blocks):
-        raise ValueError(f"`blocks` must be four integers >= 1. Received: blocks={blocks}")
-    if width <= 0:
-        raise ValueError(f"`width` must be > 0. Received: width={width}")
+    whole = isinstance(blocks, tuple | list) and all(isinstance(n, int) and n >= 1 for n in blocks)
+    if not whole or len(blocks) != 4:
+        raise ValueError(f"`blocks` must be four integers >= 1. Received: blocks={blocks!r}")
+    check_shares(bn_momentum=bn_momentum)
     conv = functools.partial(
         _conv,
         bias=not stride_in_3x3,

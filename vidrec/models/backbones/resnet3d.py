@@ -6,16 +6,18 @@ table 2 has: a unit ends in its own normalisation and ReLU, and the block normal
 letters: B batch, T frames, S pixels of a side, C channels.
 """
 
+import functools
+
 from keras import layers
 
+from vidrec.models.layers.batch_norm import MOMENTUM, batch_norm
 from vidrec.models.width import scaled
 
 WIDTHS = (64, 128, 256, 512)  # channels of the four stages
 STEM_FACTOR = 45  # channels between the factors of the first unit
-EPSILON = 1e-5  # of batch normalisation, in PyTorch
 
 
-def resnet3d(clips, *, factorize, layer_sizes, bn_momentum=0.9, width=1.0):
+def resnet3d(clips, *, factorize, layer_sizes, bn_momentum=MOMENTUM, width=1.0):
     """The network without its classes: clips (B, T, S, S, 3) to (B, 512).
 
     Args:
@@ -28,9 +30,7 @@ def resnet3d(clips, *, factorize, layer_sizes, bn_momentum=0.9, width=1.0):
     Returns:
         Tensor (B, 512 width), means over time and place.
     """
-
-    def norm(x, name):
-        return layers.BatchNormalization(momentum=bn_momentum, epsilon=EPSILON, name=name)(x)
+    norm = functools.partial(batch_norm, momentum=bn_momentum)
 
     def convolve(x, filters, kernel, strides, name):
         pad = tuple(k // 2 for k in kernel)
@@ -44,7 +44,7 @@ def resnet3d(clips, *, factorize, layer_sizes, bn_momentum=0.9, width=1.0):
             kernel_initializer="he_normal",
             name=name,
         )(x)
-        return layers.ReLU(name=f"{name}_relu")(norm(x, f"{name}_bn"))
+        return layers.ReLU(name=f"{name}_relu")(norm(x, name=f"{name}_bn"))
 
     def unit(x, filters, kernel, strides, name, between=None):
         if not factorize:
@@ -56,11 +56,12 @@ def resnet3d(clips, *, factorize, layer_sizes, bn_momentum=0.9, width=1.0):
 
     def block(x, filters, stride, name):
         y = unit(x, filters, (3, 3, 3), (stride,) * 3, f"{name}_conv1")
-        y = layers.ReLU(name=f"{name}_relu1")(norm(y, f"{name}_bn1"))
-        y = norm(unit(y, filters, (3, 3, 3), (1, 1, 1), f"{name}_conv2"), f"{name}_bn2")
+        y = layers.ReLU(name=f"{name}_relu1")(norm(y, name=f"{name}_bn1"))
+        y = unit(y, filters, (3, 3, 3), (1, 1, 1), f"{name}_conv2")
+        y = norm(y, name=f"{name}_bn2")
         if stride > 1:
             x = unit(x, filters, (1, 1, 1), (stride,) * 3, f"{name}_downsample_conv")
-            x = norm(x, f"{name}_downsample_bn")
+            x = norm(x, name=f"{name}_downsample_bn")
         return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([x, y]))
 
     widths = [scaled(channels, width) for channels in WIDTHS]

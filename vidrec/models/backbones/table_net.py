@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from keras import layers
 
+from vidrec.models.layers.batch_norm import MOMENTUM, batch_norm
 from vidrec.models.width import scaled
 
 KERNELS = {  # (time, height, width); "p3d" is 133 and 311 side by side, summed
@@ -18,7 +19,6 @@ KERNELS = {  # (time, height, width); "p3d" is 133 and 311 side by side, summed
     "311": (3, 1, 1),
     "p3d": None,
 }
-EPSILON = 1e-5  # of batch normalisation, in PyTorch
 
 
 class Table(NamedTuple):
@@ -40,7 +40,7 @@ class Table(NamedTuple):
     head: tuple[int, ...] = ()
 
 
-def table_net(clips, table, *, layer_sizes, dropout=0.0, bn_momentum=0.9, width=1.0):
+def table_net(clips, table, *, layer_sizes, dropout=0.0, bn_momentum=MOMENTUM, width=1.0):
     """The network of a table without its classes: clips (B, T, S, S, 3) to (B, C).
 
     A ReLU stands behind every convolution and dense layer, a maximum pool that halves T, h and w
@@ -77,9 +77,7 @@ def table_net(clips, table, *, layer_sizes, dropout=0.0, bn_momentum=0.9, width=
         for row, (kernel, channels) in enumerate(rows, start=1):
             y = convolve(y, kernel, channels, f"{name}_row{row}")
             if table.norm_first and row == 1:
-                y = layers.BatchNormalization(
-                    momentum=bn_momentum, epsilon=EPSILON, name=f"{name}_bn"
-                )(y)
+                y = batch_norm(y, bn_momentum, f"{name}_bn")
             if row < len(rows):
                 y = layers.ReLU(name=f"{name}_row{row}_relu")(y)
         if table.shortcut:
@@ -104,5 +102,6 @@ def table_net(clips, table, *, layer_sizes, dropout=0.0, bn_momentum=0.9, width=
     x = layers.GlobalAveragePooling3D(name="pool")(x)
     for number, units in enumerate(table.head, start=1):
         x = layers.Dense(scaled(units, width), activation="relu", name=f"fc{number}")(x)
-        x = layers.Dropout(dropout, name=f"fc{number}_drop")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name=f"fc{number}_drop")(x)
     return x

@@ -40,12 +40,10 @@ def vgg16(size, channels, *, convolutions=(2, 2, 3, 3, 3), weights=None, width=1
         keras.Model whose convolutions are named "block1_conv1", ...
 
     Raises:
-        ValueError: if `width` is not above 0, or `weights` are given for another than 1.
+        ValueError: if `width` is no finite number > 0, or `weights` are given for another than 1.
         FileNotFoundError: if `weights` is a path and there is no such file.
         RuntimeError: if the download fails; says how to go on without it.
     """
-    if width <= 0:
-        raise ValueError(f"`width` must be > 0. Received: width={width}")
     if weights is not None and width != 1:
         raise ValueError(f"`weights` go with width=1. Received: width={width}")
     images = x = keras.Input((size, size, channels), name=f"{name}_images")

@@ -6,6 +6,7 @@ import warnings
 import keras
 
 from vidrec.models.backbones.pretrained import with_weights
+from vidrec.models.options import check_shares
 from vidrec.models.transfer import transfer_weights
 
 MIN_SIZE = 71  # px; keras.applications refuses less
@@ -31,12 +32,13 @@ def xception(size, channels, *, weights=None, bn_momentum=0.99, name="xception")
         keras.Model of 132 layers, 80 of them with weights.
 
     Raises:
-        ValueError: if `size` is less than 71.
+        ValueError: if `size` or `bn_momentum` is outside its range.
         FileNotFoundError: if `weights` is a path and there is no such file.
         RuntimeError: if the download fails; says how to go on without it.
     """
     if size < MIN_SIZE:
         raise ValueError(f"`size` must be at least {MIN_SIZE} px. Received: size={size}")
+    check_shares(bn_momentum=bn_momentum)
     if weights is not None and channels != 3:
         rgb = xception(size, 3, weights=weights, name=f"{name}_rgb")
         model = xception(size, channels, bn_momentum=bn_momentum, name=name)

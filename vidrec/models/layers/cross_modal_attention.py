@@ -11,6 +11,7 @@ from keras import ops
 
 from vidrec.clip import MODALITIES
 from vidrec.models.layers.same_videos import check_same
+from vidrec.models.options import check_choices, check_counts
 
 ATTN_SCALES = ("fro", "sqrt_dim")
 PROJECTIONS = ("query", "key", "value", "output")
@@ -54,12 +55,8 @@ class CrossModalAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if num_heads < 1:
-            raise ValueError(f"`num_heads` must be at least 1. Received: num_heads={num_heads}")
-        if scale not in ATTN_SCALES:
-            raise ValueError(
-                f"`attn_scale` must be one of {ATTN_SCALES}. Received: attn_scale={scale!r}"
-            )
+        check_counts(num_heads=num_heads)
+        check_choices({"attn_scale": ATTN_SCALES}, attn_scale=scale)
         if literal_eq12 and projections:
             raise ValueError(
                 "literal_eq12=True uses one score matrix twice, but mff_projections=True makes two."
@@ -94,19 +91,26 @@ class CrossModalAttention(keras.layers.Layer):
     def call(self, rgb, flow):
         check_same(rgb.shape, flow.shape)
         batch = ops.shape(rgb)[0]  # of flow also: a batch of one must not be repeated
-        own = {"rgb": rgb, "flow": flow}
-        other = {"rgb": flow, "flow": rgb}
+        own, other = {"rgb": rgb, "flow": flow}, {"rgb": flow, "flow": rgb}
 
-        def heads(modality, part):
-            x = self._project((own if part == "query" else other)[modality], modality, part)
+        def heads(x):
             width = x.shape[-1] // self.num_heads
             with keras.name_scope("flow_must_be_of_as_many_segments"):
                 x = ops.reshape(x, (batch, math.prod(x.shape[1:-1]), self.num_heads, width))
             return ops.transpose(x, (0, 2, 1, 3))  # (B, h, N, D / h)
 
-        scores = {"rgb": self._scores(heads("rgb", "query"), heads("rgb", "key"))}
         if self.projections:
-            scores["flow"] = self._scores(heads("flow", "query"), heads("flow", "key"))
+            queries, keys, values = (
+                {m: heads(self._project(x, m, part)) for m, x in asked.items()}
+                for part, asked in (("query", own), ("key", other), ("value", other))
+            )
+        else:
+            queries = {modality: heads(x) for modality, x in own.items()}
+            keys = values = {"rgb": queries["flow"], "flow": queries["rgb"]}
+
+        scores = {"rgb": self._scores(queries["rgb"], keys["rgb"])}
+        if self.projections:
+            scores["flow"] = self._scores(queries["flow"], keys["flow"])
         elif self.literal_eq12:
             scores["flow"] = scores["rgb"]
         else:
@@ -115,10 +119,11 @@ class CrossModalAttention(keras.layers.Layer):
 
         results = []
         for modality in MODALITIES:
-            values = heads(modality, "value")
-            x = ops.matmul(ops.cast(shares[modality], values.dtype), values)
+            x = values[modality]
+            x = ops.matmul(ops.cast(shares[modality], x.dtype), x)
             x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, *rgb.shape[1:]))
-            x = self._project(x, modality, "output")
+            if self.projections:
+                x = self._project(x, modality, "output")
             results.append(x + own[modality] if self.residual else x)
         return (*results, *shares.values()) if self.return_attention else tuple(results)
 
@@ -130,16 +135,6 @@ class CrossModalAttention(keras.layers.Layer):
         if self.projections:
             products, dense = 4, 8 * features
         return batch * nodes * features * (products * nodes + dense)
-
-    def compute_output_spec(self, rgb, flow):
-        results = tuple(keras.KerasTensor(x.shape, dtype=self.compute_dtype) for x in (rgb, flow))
-        shares = self.compute_output_shape(rgb.shape, flow.shape)[2:]
-        return (*results, *(keras.KerasTensor(shape, dtype="float32") for shape in shares))
-
-    def compute_output_shape(self, rgb_shape, flow_shape):
-        nodes = math.prod(rgb_shape[1:-1])
-        shares = (rgb_shape[0], self.num_heads, nodes, nodes)
-        return (rgb_shape, flow_shape, *(shares,) * (2 if self.return_attention else 0))
 
     def get_config(self):
         return {
@@ -162,4 +157,4 @@ class CrossModalAttention(keras.layers.Layer):
         return scores / (squares + 1e-12) ** 0.25
 
     def _project(self, x, modality, part):
-        return ops.matmul(x, self._kernels[f"{modality}_{part}"]) if self.projections else x
+        return ops.matmul(x, self._kernels[f"{modality}_{part}"])

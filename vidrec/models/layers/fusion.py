@@ -8,10 +8,10 @@ import keras
 from keras import layers, ops
 
 from vidrec.clip import MODALITIES
-from vidrec.models.layers.same_videos import check_same
+from vidrec.models.layers.same_videos import SameVideos
+from vidrec.models.options import check_choices
 
-FUSION_LAYERS = ("lambda", "rescaling")
-FUSION_ON = ("scores", "probabilities")
+CHOICES = {"fusion_layer": ("lambda", "rescaling"), "fusion_on": ("scores", "probabilities")}
 STREAMS = {"rgb": "spatial", "flow": "temporal"}  # the field's name of each modality's stream
 
 
@@ -48,8 +48,7 @@ def fuse_streams(spatial, temporal, *, weights, normalize=False, layer="lambda",
             "The fusion's weights must be two numbers >= 0 that do not sum to 0. "
             f"Received: {tuple(weights)}"
         )
-    if on not in FUSION_ON:
-        raise ValueError(f"The fusion must be on one of {FUSION_ON}. Received: {on!r}")
+    check_choices(CHOICES, fusion_on=on)
     inputs, scores = {}, []
     total = sum(weights) if normalize else 1.0
     for (modality, stream), weight in zip(streams.items(), weights, strict=True):
@@ -61,8 +60,11 @@ def fuse_streams(spatial, temporal, *, weights, normalize=False, layer="lambda",
         name = f"{STREAMS[modality]}_weight"
         scores.append(weight_scores(score, weight / total, layer=layer, name=name))
     # Addition would broadcast a single video; stacking refuses, by the backend's own message.
-    stack = SameVideos(dtype="float32", name="fusion_stack") if layer == "lambda" else _stack
-    logits = ops.sum(stack(*scores), axis=0)
+    if layer == "lambda":
+        stacked = SameVideos(dtype="float32", name="fusion_stack")(*scores)
+    else:
+        stacked = ops.stack(scores)  # built in, as the layers of the weights
+    logits = ops.sum(stacked, axis=0)
     return keras.Model(inputs, log(logits) if on == "probabilities" else logits, name="two_stream")
 
 
@@ -82,6 +84,7 @@ def weight_scores(scores, weight, *, layer="lambda", name):
     Raises:
         ValueError: if `layer` is unknown.
     """
+    check_choices(CHOICES, fusion_layer=layer)
     if layer == "lambda":
         return layers.Lambda(
             scale_scores,
@@ -90,11 +93,7 @@ def weight_scores(scores, weight, *, layer="lambda", name):
             dtype="float32",
             name=name,
         )(scores)
-    if layer == "rescaling":
-        return layers.Rescaling(float(weight), dtype="float32", name=name)(scores)
-    raise ValueError(
-        f"`fusion_layer` must be one of {FUSION_LAYERS}. Received: fusion_layer={layer!r}"
-    )
+    return layers.Rescaling(float(weight), dtype="float32", name=name)(scores)
 
 
 def log(probabilities):
@@ -106,19 +105,3 @@ def log(probabilities):
 def scale_scores(scores, weight):
     """The Lambda's function. Named and registered, so that safe loading accepts it."""
     return scores * weight
-
-
-@keras.saving.register_keras_serializable(package="vidrec")
-class SameVideos(keras.layers.Layer):
-    """Stacks two streams' scores (B, N) to (2, B, N), if they are of as many videos."""
-
-    def call(self, spatial, temporal):
-        check_same(spatial.shape, temporal.shape)
-        return _stack(spatial, temporal)
-
-    def compute_output_shape(self, spatial_shape, temporal_shape):
-        return (2, *spatial_shape)
-
-
-def _stack(*scores):
-    return ops.stack(scores)

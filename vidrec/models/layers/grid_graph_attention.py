@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from vidrec.models.options import check_choices, check_counts, check_positive
+
 NEIGHBOURHOODS = {  # distance of offsets (..., 3) in frames and cells
     "chebyshev": lambda offsets: offsets.max(axis=-1),
     "euclidean": lambda offsets: np.sqrt((offsets**2).sum(axis=-1)),
@@ -73,15 +75,9 @@ class GridGraphAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not eps > 0:
-            raise ValueError(f"`geom_eps` must be > 0. Received: geom_eps={eps}")
-        if radius < 1:
-            raise ValueError(f"`radius` must be at least 1. Received: radius={radius}")
-        if neighbourhood not in NEIGHBOURHOODS:
-            raise ValueError(
-                f"`neighbourhood` must be one of {sorted(NEIGHBOURHOODS)}. "
-                f"Received: neighbourhood={neighbourhood!r}"
-            )
+        check_positive(geom_eps=eps)
+        check_counts(radius=radius)
+        check_choices({"neighbourhood": tuple(NEIGHBOURHOODS)}, neighbourhood=neighbourhood)
         self.eps, self.radius, self.neighbourhood = eps, radius, neighbourhood
         self.self_loops, self.residual = self_loops, residual
         self.return_attention = return_attention
@@ -133,14 +129,6 @@ class GridGraphAttention(keras.layers.Layer):
         batch, *grid, features = features_shape
         nodes = math.prod(grid)
         return batch * nodes**2 * features + nodes * 4 * HIDDEN
-
-    def compute_output_spec(self, features):
-        mixed = keras.KerasTensor(features.shape, dtype=self.compute_dtype)
-        shares = keras.KerasTensor(self._pair.shape, dtype="float32")
-        return (mixed, shares) if self.return_attention else mixed
-
-    def compute_output_shape(self, features_shape):
-        return (features_shape, self._pair.shape) if self.return_attention else features_shape
 
     def get_config(self):
         return {

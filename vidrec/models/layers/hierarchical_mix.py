@@ -33,7 +33,9 @@ class HierarchicalMix(keras.layers.Layer):
         ValueError: if an argument is unknown or outside its range.
     """
 
-    def __init__(self, share=False, hierarchy="input", hard_mask=False, leaky_slope=0.01, **kwargs):
+    def __init__(
+        self, *, share=False, hierarchy="input", hard_mask=False, leaky_slope=0.01, **kwargs
+    ):
         super().__init__(**kwargs)
         if hierarchy not in HIERARCHIES or not leaky_slope >= 0:
             raise ValueError(

@@ -1,5 +1,8 @@
 """The block that HST stacks in place of a residual or a VGG block (Cai and Cai, tables 1 and 3).
 
+Section 4 reshapes the kernel of "the first HResidual Unit" to 1x1 "in every layer"; here that is
+the 1x1 convolution of the tables, and Phi stays 1x3x3 in all units.
+
 Axis letters: B batch, K windows, h w cells, C channels.
 """
 
@@ -7,11 +10,10 @@ import functools
 
 from keras import layers
 
+from vidrec.models.layers.batch_norm import batch_norm
 from vidrec.models.layers.channel_shuffle import ChannelShuffle
 from vidrec.models.layers.hierarchical_mix import HierarchicalMix
 from vidrec.models.layers.per_window_conv3d import PerWindowConv3D
-
-EPSILON = 1e-5  # of batch normalisation, in PyTorch
 
 
 def hresidual_block(
@@ -52,17 +54,25 @@ def hresidual_block(
     """
     leaky = functools.partial(layers.LeakyReLU, negative_slope=leaky_slope)
     s = layers.Conv3D(inner, 1, name=f"{name}_conv1x1")(z)
-    s = leaky(name=f"{name}_a_act")(_norm(s, bn_momentum, f"{name}_a_bn"))
+    s = leaky(name=f"{name}_a_act")(batch_norm(s, bn_momentum, f"{name}_a_bn"))
     if shuffle_groups:
         s = ChannelShuffle(shuffle_groups, name=f"{name}_shuffle")(s)
     phi = layers.Conv3D(inner, (1, 3, 3), padding="same", name=f"{name}_phi")(s)
     mask = layers.Conv3D(1, (1, 3, 3), padding="same", activation="sigmoid", name=f"{name}_mask")(s)
-    h = HierarchicalMix(share, hierarchy, hard_mask, leaky_slope, name=f"{name}_hres")(s, phi, mask)
+    mix = HierarchicalMix(
+        share=share,
+        hierarchy=hierarchy,
+        hard_mask=hard_mask,
+        leaky_slope=leaky_slope,
+        name=f"{name}_hres",
+    )
+    h = mix(s, phi, mask)
     if attend:
         attended = attend(h, temporal, f"{name}_")
         attended = layers.Reshape((1, *attended.shape[1:]), name=f"{name}_each_window")(attended)
         h = layers.Add(name=f"{name}_attended")([h, attended])
-    y = _norm(_last(outer, window_conv, f"{name}_conv3x3")(h), bn_momentum, f"{name}_y_bn")
+    y = _last(outer, window_conv, f"{name}_conv3x3")(h)
+    y = batch_norm(y, bn_momentum, f"{name}_y_bn")
     if shortcut != "none":
         if shortcut == "projection" or z.shape[-1] != outer:
             z = layers.Conv3D(outer, 1, name=f"{name}_proj")(z)
@@ -75,9 +85,3 @@ def _last(filters, kind, name):
         return PerWindowConv3D(filters, name=name)
     depth = 3 if kind == "shared3d" else 1
     return layers.Conv3D(filters, (depth, 3, 3), padding="same", name=name)
-
-
-def _norm(x, momentum, name):
-    if momentum is None:
-        return x
-    return layers.BatchNormalization(momentum=momentum, epsilon=EPSILON, name=name)(x)

@@ -9,9 +9,11 @@ from keras import ops
 
 from vidrec.models.layers.attention import softmax_over
 from vidrec.models.layers.same_videos import check_same
+from vidrec.models.options import check_choices
 
 AXES = {"channels": 3, "positions": (1, 2)}
 ORDERS = ("softmax_then_t", "t_inside")
+FUSIONS = ("add", "matmul")
 
 
 def split(maps):
@@ -46,7 +48,7 @@ class HybridAttention(keras.layers.Layer):
 
         b1, b2  = split(lambda)                                       equations 13, 14
         b_final = expand(dense(max3x3(b))) of each                    equations 15, 16
-        A       = softmax((W1 b1_final + W2 b2_final) / sqrt(C))
+        A       = softmax(mat(W1 b1_final, W2 b2_final) / sqrt(C))
         out     = A T                                                 equation 17
 
     Args:
@@ -55,27 +57,31 @@ class HybridAttention(keras.layers.Layer):
         gain: bool, A times the length of that axis, so that its mean is 1 [H33].
         order: "softmax_then_t", as the text has it, or "t_inside", the softmax of the scores times
             T, as the formula is printed [H31].
+        fuse: what mat is: "add", their sum, as the formula's second line has it, or "matmul", each
+            channel's matrix product H x H of two square maps, as PyTorch's of (B, C, H, W) [H29].
         share_fc: bool, one dense layer for both branches [H27].
 
     Raises:
-        ValueError: if an argument is unknown, the maps' H or W is odd or C no multiple of 2, or
-            `rgb` and `flow` are not of as many videos, which would be broadcast.
+        ValueError: if an argument is unknown, the maps' H or W is odd, C no multiple of 2, or H not
+            W for "matmul", or `rgb` and `flow` are not of as many videos, which would be broadcast.
     """
 
     def __init__(
         self,
+        *,
         axis="channels",
         gain=True,
         order="softmax_then_t",
+        fuse="add",
         share_fc=False,
         dtype="float32",
         **kwargs,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        for name, value, known in (("axis", axis, tuple(AXES)), ("order", order, ORDERS)):
-            if value not in known:
-                raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
-        self.axis, self.gain, self.order, self.share_fc = axis, gain, order, share_fc
+        known = {"axis": tuple(AXES), "order": ORDERS, "fuse": FUSIONS}
+        check_choices(known, axis=axis, order=order, fuse=fuse)
+        self.axis, self.gain, self.order = axis, gain, order
+        self.fuse, self.share_fc = fuse, share_fc
 
     def build(self, maps_shape, temporal_shape):
         _, height, width, channels = maps_shape
@@ -84,6 +90,8 @@ class HybridAttention(keras.layers.Layer):
                 "The maps must be of an even height, width and number of channels, and of the "
                 f"temporal feature's shape. Received: {maps_shape} and {temporal_shape}"
             )
+        if self.fuse == "matmul" and height != width:
+            raise ValueError(f"fuse='matmul' takes square maps. Received: {maps_shape}")
         names = ("fc",) if self.share_fc else ("fc1", "fc2")
         self.dense = [
             keras.layers.Dense(2 * channels, dtype=self.dtype_policy, name=name) for name in names
@@ -92,7 +100,7 @@ class HybridAttention(keras.layers.Layer):
             dense.build((None, 2 * channels))
         self.kernels = [
             self.add_weight(shape=(channels, channels), initializer="glorot_uniform", name=name)
-            for name in ("w1", "w2")
+            for name in ("w1_kernel", "w2_kernel")
         ]
 
     def call(self, maps, temporal):
@@ -116,7 +124,9 @@ class HybridAttention(keras.layers.Layer):
         """What the softmax of equation 17 takes, before T: float32 (B, H, W, C)."""
         b1, b2 = self.branches(ops.cast(maps, "float32"))
         first, second = self.kernels
-        return (ops.matmul(b1, first) + ops.matmul(b2, second)) / max(1, maps.shape[-1]) ** 0.5
+        b1, b2 = ops.matmul(b1, first), ops.matmul(b2, second)
+        fused = b1 + b2 if self.fuse == "add" else ops.einsum("bhkc,bkwc->bhwc", b1, b2)
+        return fused / max(1, maps.shape[-1]) ** 0.5
 
     def scores(self, maps):
         """A without T and without gain, float32 (B, H, W, C), which sums to 1 over `axis`."""
@@ -127,8 +137,11 @@ class HybridAttention(keras.layers.Layer):
         return softmax_over(x, AXES[self.axis]) * (length if self.gain else 1)
 
     def macs(self, maps_shape, temporal_shape):
-        """Multiply-adds: two dense layers, 2C to 2C at a quarter of the cells, and W1 and W2."""
-        return 4 * math.prod(maps_shape) * maps_shape[-1]
+        """Multiply-adds: two dense layers, 2C to 2C at a quarter of the cells, W1 and W2, and the
+        product of the maps if it is one."""
+        *_, width, channels = maps_shape
+        product = width if self.fuse == "matmul" else 0
+        return math.prod(maps_shape) * (4 * channels + product)
 
     def compute_output_shape(self, maps_shape, temporal_shape):
         return maps_shape
@@ -139,5 +152,6 @@ class HybridAttention(keras.layers.Layer):
             "axis": self.axis,
             "gain": self.gain,
             "order": self.order,
+            "fuse": self.fuse,
             "share_fc": self.share_fc,
         }

@@ -1,5 +1,8 @@
 """RGB and flow of one network must be of the same videos, which no backend checks by itself."""
 
+import keras
+from keras import ops
+
 
 def check_same(rgb_shape, flow_shape, *, axis=0, what="videos"):
     """Refuses tensors of both modalities that differ along an axis, where both lengths are known.
@@ -20,3 +23,20 @@ def check_same(rgb_shape, flow_shape, *, axis=0, what="videos"):
             f"`rgb` and `flow` must hold the same {what}. "
             f"Received: {lengths[0]} and {lengths[1]} of them"
         )
+
+
+@keras.saving.register_keras_serializable(package="vidrec")
+class SameVideos(keras.layers.Layer):
+    """Stacks the scores of RGB and flow, each (B, ..., N), to (2, B, ..., N).
+
+    Raises:
+        ValueError: if they are of unlike numbers of videos. Where only a graph that runs knows
+            these, the backend refuses to stack them.
+    """
+
+    def call(self, rgb, flow):
+        check_same(rgb.shape, flow.shape)
+        return ops.stack([rgb, flow])
+
+    def compute_output_shape(self, rgb_shape, flow_shape):
+        return (2, *rgb_shape)

@@ -19,7 +19,7 @@ class SpatialFeatureAttention(keras.layers.Layer):
     The GELU is exact and nothing is dropped [H21]; each channel has its own softmax [H22].
     """
 
-    def __init__(self, dtype="float32", **kwargs):
+    def __init__(self, *, dtype="float32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
 
     def build(self, shape):

@@ -33,7 +33,7 @@ class SpatialVisualWindow(keras.layers.Layer):
         ValueError: if an argument is outside its range, or T is odd.
     """
 
-    def __init__(self, epsilon=1e-5, norm="mean", noise_std=0.0, **kwargs):
+    def __init__(self, *, epsilon=1e-5, norm="mean", noise_std=0.0, **kwargs):
         super().__init__(**kwargs)
         if norm not in NORMS:
             raise ValueError(f"`norm` must be one of {NORMS}. Received: norm={norm!r}")
