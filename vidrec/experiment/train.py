@@ -7,6 +7,7 @@ import keras
 
 from vidrec.evaluation import plots
 from vidrec.experiment import clips
+from vidrec.experiment.cautions import caution
 from vidrec.experiment.runs import (
     WEIGHTS,
     begin,
@@ -92,6 +93,7 @@ def train(experiment, stream, out, *, config_path="", resume=False):
                 "data": describe(experiment, split) | {"parent": parent},
             },
         )
+        caution(experiment, stream, split.train)
         finish = clips.finisher(experiment, clip)
         skipped = callbacks.Skipped(source.guard.report, run / "skipped.csv")
         saved = checkpoints.last_checkpoint(run / "checkpoints")
