@@ -9,6 +9,7 @@ import keras
 
 from vidrec.evaluation import plots
 from vidrec.experiment import clips
+from vidrec.experiment.cautions import caution
 from vidrec.experiment.runs import (
     WEIGHTS,
     begin,
@@ -120,6 +121,7 @@ def _train(experiment, stream, out, run, config_path, saving, wandb):
     if each_epoch:  # one draw: the paper's, noisy and cheap (3.4.2)
         batches = clips.validation_batches(experiment, held_out)
         validation = callbacks.Validation(batches, model)
+    caution(experiment, stream, split.train)
     watchers = None
     if is_chief():
         watchers = Watchers(experiment, stream, run, classes, validation, wandb=wandb)

@@ -25,7 +25,9 @@ MODELS = {
 
 def get(name):
     """The module of a model: its `build`, its `DEFAULT_CLIP`, and `BACKBONES`, the ends of its
-    backbones' names, for `vidrec.training.stages.set_trainable`.
+    backbones' names, for `vidrec.training.stages.set_trainable`. It may state limits, which
+    `vidrec.experiment.cautions` reads: `LONGEST_VIDEO`, in seconds, and `UNSTABLE_RATES`, learning
+    rates by its option `network`.
 
     Raises:
         ValueError: if there is no such model.
