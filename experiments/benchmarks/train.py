@@ -26,8 +26,10 @@ neither has metrics beside the loss, where ours counts hits too. The columns:
                  weights, slots, activations and TensorFlow itself (VmHWM; of the host: where
                  TensorFlow has a GPU, that holds the rest)
 
-Each case is alone in a process of its own. Last comes the memory of a larger batch (--memory-batch)
-that is taken whole and in 4 parts. A GPU is used if CUDA_VISIBLE_DEVICES names one.
+Each case is alone in a process of its own. The first row is of one dense layer, next to no work:
+what ours adds to a step there, in ms, it adds to any step, and no noise of a large network hides
+it. Last comes the memory of a larger batch (--memory-batch) that is taken whole and in 4 parts. A
+GPU is used if CUDA_VISIBLE_DEVICES names one.
 """
 
 import argparse
@@ -45,10 +47,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import keras
 import numpy as np
 import tensorflow as tf
-from gpu import CASES, RATE, apart, compile_model, network_of, noise, optimizer_of
+from gpu import CASES, CLASSES, RATE, Case, apart, compile_model, network_of, noise, optimizer_of
 from models import machine, peak_memory
 
-from vidrec.models import registry
 from vidrec.training.fit import Saving, StagePlan, train_stage
 from vidrec.training.stages import build_optimizer
 from vidrec.training.step import TrainingStep
@@ -57,6 +58,8 @@ WARM_UP = 2  # steps: one makes the graph, and one more
 BARE = ("fit", "batch")
 PARTS = (1, 4)  # `accumulate` of the memory that is compared
 GOAL = 0.05
+NEXT_TO_NOTHING = "one dense layer"
+MANY = 100  # steps of it in a round, for each of another
 
 
 class Turns(keras.callbacks.Callback):
@@ -172,7 +175,7 @@ def train(network, case, batch, steps, data, *, accumulate=1, watchers=()):
         optimizer=optimizer_of(case),
         rate_of=lambda epoch: RATE,
         weight_decay=case.decay,
-        backbones=registry.get(case.model).BACKBONES,
+        backbones=(),  # all layers learn
     )
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         train_stage(
@@ -190,9 +193,17 @@ def train(network, case, batch, steps, data, *, accumulate=1, watchers=()):
 def prepared(name, batch, full):
     """(network, case, batches without end)."""
     keras.utils.set_random_seed(0)
-    network, clip = network_of(CASES[name], tiny=not full)
-    tensors = keras.tree.map_structure(tf.constant, noise(clip, batch))
-    return network, CASES[name], tf.data.Dataset.from_tensors(tensors).repeat()
+    if name == NEXT_TO_NOTHING:
+        case = Case(experiment="", model="", batch=1, optimizer="SGD", tiny_clip={}, tiny={})
+        clips = keras.Input((CLASSES,), name="rgb")
+        network = keras.Model({"rgb": clips}, keras.layers.Dense(CLASSES)(clips))
+        arrays = {"rgb": np.eye(batch, CLASSES, dtype=np.float32)}, np.arange(batch, dtype=np.int32)
+    else:
+        case = CASES[name]
+        network, clip = network_of(case, tiny=not full)
+        arrays = noise(clip, batch)
+    tensors = keras.tree.map_structure(tf.constant, arrays)
+    return network, case, tf.data.Dataset.from_tensors(tensors).repeat()
 
 
 def measure(name, batch, full, rounds, steps, compiled):
@@ -220,8 +231,8 @@ def compare(spent, ours="ours", bare=BARE):
         ours: the kind that is compared; bare: those of which the fastest is compared with.
 
     Returns:
-        dict: "bare", the kind; "seconds" and "bare_seconds"; "overhead", "low", "high" and
-        "cpu_overhead", shares.
+        dict: "bare", the kind; "seconds" and "bare_seconds"; "extra", s that ours takes more;
+        "overhead", "low", "high" and "cpu_overhead", shares.
     """
     times = {kind: np.array(rounds) for kind, rounds in spent.items()}
     bare = min((kind for kind in bare if kind in times), key=lambda k: np.median(times[k][:, 0]))
@@ -230,6 +241,7 @@ def compare(spent, ours="ours", bare=BARE):
         "bare": bare,
         "seconds": float(np.median(times[ours][:, 0])),
         "bare_seconds": float(np.median(times[bare][:, 0])),
+        "extra": float(np.median((times[ours] - times[bare])[:, 0])),
         "overhead": float(middle[0]),
         "low": float(low[0]),
         "high": float(high[0]),
@@ -242,12 +254,9 @@ def steps_of(options, batch):
     title = f"{'':>27} {'batch':>6} {'ours':>9} {'bare':>9} {'':>5} {'overhead':>9} {'':>18} "
     print(f"{title}{'CPU':>7} {'clips/s':>8} {'peak MiB':>9}")
     rows = []
-    for name in CASES:
-        if options.only not in name:
-            continue
-        found = apart(
-            measure, name, batch, options.full, options.rounds, options.steps, options.compiled
-        )
+    for name in (NEXT_TO_NOTHING, *(case for case in CASES if options.only in case)):
+        steps = options.steps * (MANY if name == NEXT_TO_NOTHING else 1)
+        found = apart(measure, name, batch, options.full, options.rounds, steps, options.compiled)
         if found is None:
             print(f"{name:>27} its process was killed; the memory may not be enough", flush=True)
             rows.append({"case": name, "batch": batch, "killed": True})
@@ -273,6 +282,23 @@ def steps_of(options, batch):
     return rows
 
 
+def conclude(rows):
+    """What the rows say together."""
+    rows = {row["case"]: row for row in rows if "overhead" in row}
+    least = rows.pop(NEXT_TO_NOTHING, None)
+    if least:
+        print(f"On next to no work, a step of ours takes {1e3 * least['extra']:.2f} ms more.")
+    if rows:
+        over = [(row["overhead"], row["cpu_overhead"]) for row in rows.values()]
+        (clock, cpu), (most, most_cpu) = np.median(over, axis=0), np.max(over, axis=0)
+        print(
+            f"Overhead on the networks: median {clock:.1%}, largest {most:.1%} of the clock; "
+            f"{cpu:.1%} and {most_cpu:.1%} of processor time. The goal is {GOAL:.0%} at most."
+        )
+        empty = np.median([row["before"] for row in rows.values()])
+        print(f"A process without a network has {empty:,.0f} MiB.")
+
+
 def memory(options):
     """A row for each way to take one batch, printed as it comes."""
     name, batch = options.memory_of, options.memory_batch
@@ -296,9 +322,9 @@ def parse(arguments=None):
     parser.add_argument("--full", action="store_true", help="networks and clips of the papers")
     parser.add_argument("--compiled", action="store_true", help="time XLA too")
     parser.add_argument("--only", default="", help="a part of a case's name")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=3, help="of each kind in a round, default 3")
-    parser.add_argument("--batch", type=int, help="clips, default 8; with --full 1")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--steps", type=int, default=2, help="of each kind in a round, default 2")
+    parser.add_argument("--batch", type=int, help="clips, default 4; with --full 1")
     parser.add_argument("--memory-of", default="multiseg_xception spatial", help="a case's name")
     parser.add_argument("--memory-batch", type=int, default=32, help="default 32; 0 leaves it out")
     parser.add_argument("--json", type=Path, help="file for the same as JSON, and all rounds")
@@ -323,16 +349,8 @@ def main():
     size = "networks and clips of the papers" if options.full else "small networks and clips"
     print(f"{size}, float32, medians of {options.rounds} rounds of {options.steps} steps, ms")
     found = {"machine": machine(), "full": options.full}
-    found["steps"] = steps_of(options, options.batch or (1 if options.full else 8))
-    over = [row["overhead"] for row in found["steps"] if "overhead" in row]
-    if over:
-        print(
-            f"Overhead: median {np.median(over):.1%}, largest {max(over):.1%}; the goal is "
-            f"{GOAL:.0%} at most."
-        )
-    empty = [row["before"] for row in found["steps"] if "before" in row]
-    if empty:
-        print(f"A process without a network has {np.median(empty):,.0f} MiB.")
+    found["steps"] = steps_of(options, options.batch or (1 if options.full else 4))
+    conclude(found["steps"])
     if options.memory_batch:
         found["memory"] = memory(options)
     if options.json:
