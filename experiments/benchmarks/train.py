@@ -287,7 +287,11 @@ def conclude(rows):
     rows = {row["case"]: row for row in rows if "overhead" in row}
     least = rows.pop(NEXT_TO_NOTHING, None)
     if least:
-        print(f"On next to no work, a step of ours takes {1e3 * least['extra']:.2f} ms more.")
+        extra = 1e3 * least["extra"]
+        more = "more" if extra > 0 else "less"
+        print(
+            f"On next to no work, a step of ours takes {abs(extra):.2f} ms {more} than a bare one."
+        )
     if rows:
         over = [(row["overhead"], row["cpu_overhead"]) for row in rows.values()]
         (clock, cpu), (most, most_cpu) = np.median(over, axis=0), np.max(over, axis=0)
