@@ -11,6 +11,7 @@ import yaml
 from tests.experiment.conftest import CONFIG, interrupt_in_stage
 from vidrec import cli, config
 from vidrec.evaluation.scores import load_scores
+from vidrec.experiment.runs import load_stream
 
 
 @pytest.fixture(scope="module")
@@ -262,3 +263,33 @@ def test_init_from_other_classes_is_refused(job, tmp_path, capsys):
     arguments = ["train", str(job / "tiny.yaml"), "--stream", "temporal", "--out", str(out)]
     assert cli.main(arguments) == 2
     assert "trained on other classes, so its head does not fit" in capsys.readouterr().err
+
+
+def test_a_stream_starts_from_one_of_other_classes_but_for_the_head(job, tmp_path, capsys):
+    """As from Kinetics-400 to UCF101."""
+    store = tmp_path / "store"
+    shutil.copytree(job / "store", store)
+    index = pd.read_csv(store / "index.csv", keep_default_na=False)
+    fewer = sorted(index.label.unique())[:4]
+    index[index.label.isin(fewer)].to_csv(store / "index.csv", index=False)
+    parent = job / "runs/tiny/spatial"
+
+    def start_from_parent(content):
+        head = content["streams"]["spatial"]["stages"][0]
+        init = {"run": str(parent), "include_head": False}
+        content["streams"] = {"spatial": {"init": init, "stages": [head]}}
+        content["data"]["split"] = {"name": "groups", "test_groups": ["g01"]}
+        content["data"]["videos"] = "none"  # beside them is a list of all classes
+
+    path, _ = changed(job, tmp_path, start_from_parent)
+    out = tmp_path / "transferred"
+    assert cli.main(["train", path, "--data", str(store), "--out", str(out)]) == 0
+    assert f"spatial: starts from {parent}, with a new head" in capsys.readouterr().out
+    old, new = load_stream(parent), load_stream(out / "tiny/spatial")
+    assert new.classes == tuple(fewer)
+    *old, old_kernel, old_bias = old.model.get_weights()
+    *new, new_kernel, new_bias = new.model.get_weights()
+    for there, here in zip(old, new, strict=True):
+        np.testing.assert_array_equal(there, here)
+    assert (old_kernel.shape, new_kernel.shape) == ((2048, 9), (2048, 4))
+    assert (old_bias.shape, new_bias.shape) == ((9,), (4,))

@@ -29,7 +29,8 @@ class Augment(Section):
 class Optimizer(Section):
     """weight_decay: of sgd and adam, see `vidrec.training.stages.decay_weights`; of adamw,
     decoupled from the gradient. epsilon: of adam and adamw; PyTorch's is 1e-8. clip_norm: the
-    largest norm of all gradients together; null for any."""
+    largest norm of all gradients together, with what the weight_decay of sgd and adam adds to them;
+    null for any."""
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)

@@ -224,5 +224,6 @@ def _new_stream(experiment, stream, out, classes, clip, test_videos):
         parent.model, model, include_head=init.include_head, scale=init.cross_modality_scale
     )
     how = f", {averaged} averaged over its input channels" if averaged else ""
+    how += "" if init.include_head else ", with a new head"
     _say(f"{stream}: starts from {run}{how}")
     return model, parent.data

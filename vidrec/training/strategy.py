@@ -137,8 +137,9 @@ def check_parts(batch_size, accumulate=1, *, compiled=False):
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     if batch_size % (replicas * accumulate):
         turns = f" times `accumulate`, {accumulate}" if accumulate > 1 else ""
+        fewer = " Or take fewer GPUs: CUDA_VISIBLE_DEVICES=0, for instance." if replicas > 1 else ""
         raise ValueError(
-            f"`batch_size` must be a multiple of the {replicas} devices{turns}. "
+            f"`batch_size` must be a multiple of the {replicas} devices{turns}.{fewer} "
             f"Received: batch_size={batch_size}"
         )
     if compiled and replicas > 1:
