@@ -223,8 +223,8 @@ for turn in range(int(sys.argv[2]), 10**6):
 
 
 def test_kills_at_random_moments_leave_no_torn_folder_and_no_leftovers(tmp_path):
-    """Two hundred writings or so a run, killed somewhere in one of them: twelve runs, and more until
-    one has left something, which the next ones remove."""
+    """Two hundred writings or so a run, killed somewhere in one of them: twelve runs, and more
+    until one has left something, which the next ones remove."""
     path, rng = tmp_path / "class[1]/video*", random.Random(5)
     turn, seen = 0, {0}
     while turn < 12 or (max(seen) < 2 and turn < 100):

@@ -67,8 +67,8 @@ def test_exported(which, clips, tmp_path):
     np.testing.assert_allclose(tf.reduce_sum(served["probabilities"]), 1, atol=1e-6)
 
 
-# Compiled: by itself, on a CPU, TensorFlow does not pool 3D maps of float16, and its gradients of 3D
-# convolutions in bfloat16 are wrong, see `vidrec.training.strategy.check_precision`.
+# Compiled: by itself, TensorFlow does not pool 3D maps of float16 on a CPU, and its gradients of 3D
+# convolutions in bfloat16 are wrong there, see `vidrec.training.strategy.check_precision`.
 @pytest.mark.parametrize("which", THREE)
 @pytest.mark.parametrize(
     "policy",
