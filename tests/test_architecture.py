@@ -37,6 +37,7 @@ EXTRA = {
     "datasets/prepare.py": {"keras"},  # its downloads
     "extraction/pack.py": {"tensorflow"},  # it writes TFRecords; workers never load it
     "extraction/unpack.py": {"tensorflow"},
+    "training/watching.py": {"wandb"},  # if it is asked for
 }
 FORBIDDEN = {"pickle", "dill", "joblib"}
 

@@ -79,6 +79,11 @@ def new_folder(path, *, durable=False):
         _remove(partial, path)
 
 
+def remove_folder(path):
+    """Removes a folder, so that none of that name is ever there in part."""
+    _remove(Path(path), Path(path))
+
+
 def flush(path):
     """Brings a file, or a folder's list of names, to the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -84,3 +84,17 @@ def assert_nothing_overlaps(figure):
     overlap = (across > 1) & (upright > 3)  # px: letters that hang down are beside those that rise
     np.fill_diagonal(overlap, False)
     assert not overlap.any(), [(texts(figure) + shown)[i] for i in np.argwhere(overlap)[:3, 0]]
+
+
+def interrupt_in_stage(number):
+    """From now on, training stops behind the first checkpoint of that stage."""
+    from vidrec.training import fit
+
+    save = fit.save_checkpoint
+
+    def save_and_stop(folder, variables, progress, **options):
+        save(folder, variables, progress, **options)
+        if progress.stage == number:
+            raise KeyboardInterrupt
+
+    fit.save_checkpoint = save_and_stop

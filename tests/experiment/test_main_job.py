@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.experiment.conftest import CONFIG
+from tests.experiment.conftest import CONFIG, interrupt_in_stage
 from vidrec import cli, config
 from vidrec.evaluation.scores import load_scores
+from vidrec.experiment.runs import load_stream
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,16 @@ def test_everything_is_written(job):
     for stream in ("spatial", "temporal"):
         assert sorted(path.name for path in (base / stream).iterdir()) == [
             "classes.txt",
+            "clips.png",
             "config.yaml",
+            "confusion.png",
             "curves.png",
             "log.csv",
             "missing_videos.txt",
             "provenance.json",
+            "speed.csv",
             "stream.weights.h5",
+            "tensorboard",
             "train_videos.txt",
         ]
     names = {path.name for path in (base / "evaluation").iterdir()}
@@ -115,28 +120,23 @@ def test_resume_refuses_another_configuration(job, capsys):
 @pytest.mark.slow
 def test_an_interrupted_stream_goes_on_where_it_stopped(job, tmp_path, capsys):
     """Killed within its second stage, with one of two epochs done."""
-    from vidrec.training import callbacks
-
-    original = callbacks.Checkpoint._save
-
-    def save_and_kill(self, epochs_done):
-        original(self, epochs_done)
-        if self.stage == 1:
-            raise KeyboardInterrupt
+    from vidrec.training import fit
 
     arguments = ["train", str(job / "tiny.yaml"), "--stream", "spatial", "--out", str(tmp_path)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks.Checkpoint, "_save", save_and_kill)
+        patch.setattr(fit, "save_checkpoint", fit.save_checkpoint)  # put back at the end
+        interrupt_in_stage(1)
         assert cli.main(arguments) == 130
     assert "run the same command again with --resume" in capsys.readouterr().err
     run_folder = tmp_path / "tiny/spatial"
-    assert [path.name for path in (run_folder / "checkpoints").iterdir()] == ["01-0001"]
+    kept = sorted(path.name for path in (run_folder / "checkpoints").iterdir())
+    assert kept == ["00-0001-000000", "01-0001-000000"]
     assert not (run_folder / "stream.weights.h5").exists()
     assert cli.main(["evaluate", str(job / "tiny.yaml"), "--out", str(tmp_path)]) == 2
     assert "holds no complete run" in capsys.readouterr().err
     assert cli.main([*arguments, "--resume"]) == 0
     whole = pd.read_csv(job / "runs/tiny/spatial/log.csv")
-    pd.testing.assert_frame_equal(pd.read_csv(run_folder / "log.csv"), whole, rtol=1e-4)
+    pd.testing.assert_frame_equal(pd.read_csv(run_folder / "log.csv"), whole, check_exact=True)
 
 
 def changed(job, tmp_path, change):
@@ -263,3 +263,33 @@ def test_init_from_other_classes_is_refused(job, tmp_path, capsys):
     arguments = ["train", str(job / "tiny.yaml"), "--stream", "temporal", "--out", str(out)]
     assert cli.main(arguments) == 2
     assert "trained on other classes, so its head does not fit" in capsys.readouterr().err
+
+
+def test_a_stream_starts_from_one_of_other_classes_but_for_the_head(job, tmp_path, capsys):
+    """As from Kinetics-400 to UCF101."""
+    store = tmp_path / "store"
+    shutil.copytree(job / "store", store)
+    index = pd.read_csv(store / "index.csv", keep_default_na=False)
+    fewer = sorted(index.label.unique())[:4]
+    index[index.label.isin(fewer)].to_csv(store / "index.csv", index=False)
+    parent = job / "runs/tiny/spatial"
+
+    def start_from_parent(content):
+        head = content["streams"]["spatial"]["stages"][0]
+        init = {"run": str(parent), "include_head": False}
+        content["streams"] = {"spatial": {"init": init, "stages": [head]}}
+        content["data"]["split"] = {"name": "groups", "test_groups": ["g01"]}
+        content["data"]["videos"] = "none"  # beside them is a list of all classes
+
+    path, _ = changed(job, tmp_path, start_from_parent)
+    out = tmp_path / "transferred"
+    assert cli.main(["train", path, "--data", str(store), "--out", str(out)]) == 0
+    assert f"spatial: starts from {parent}, with a new head" in capsys.readouterr().out
+    old, new = load_stream(parent), load_stream(out / "tiny/spatial")
+    assert new.classes == tuple(fewer)
+    *old, old_kernel, old_bias = old.model.get_weights()
+    *new, new_kernel, new_bias = new.model.get_weights()
+    for there, here in zip(old, new, strict=True):
+        np.testing.assert_array_equal(there, here)
+    assert (old_kernel.shape, new_kernel.shape) == ((2048, 9), (2048, 4))
+    assert (old_bias.shape, new_bias.shape) == ((9,), (4,))

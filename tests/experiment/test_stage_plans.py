@@ -10,9 +10,10 @@ from vidrec.models.layers.ln_lstm import LayerNormLSTMCell
 from vidrec.training.stages import build_optimizer
 
 
-def plan(optimizer=None, **schedule):
-    content = {"name": "a", "epochs": 4, "batch_size": 2, "optimizer": optimizer or {}}
-    return stage_plan(Stage(**content, schedule={"rate": 0.5, **schedule}), ("tiny",))
+def plan(optimizer=None, *, precision="float32", stage=None, **schedule):
+    content = {"name": "a", "epochs": 4, "batch_size": 6, "optimizer": optimizer or {}}
+    content |= stage or {}
+    return stage_plan(Stage(**content, schedule={"rate": 0.5, **schedule}), ("tiny",), precision)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,29 @@ def test_decay_is_of_the_loss_or_of_the_optimizer_never_both():
     for weight in model.trainable_weights:
         factor = 1 - 0.5 * 0.1 if weight.name in kernels else 1
         np.testing.assert_allclose(weight, before[weight.path] * factor, rtol=1e-6)
+
+
+def test_how_a_step_is_taken():
+    usual = plan()
+    assert (usual.batch_size, usual.accumulate, usual.clip_norm, usual.compiled) == (
+        6,
+        1,
+        None,
+        False,
+    )
+    other = plan({"clip_norm": 20}, stage={"accumulate": 3, "compiled": True})
+    assert (other.batch_size, other.accumulate, other.clip_norm, other.compiled) == (6, 3, 20, True)
+
+
+def test_float16_scales_its_loss():
+    settings = {"name": "adamw", "weight_decay": 0.1}
+    scaled = plan(settings, precision="mixed_float16").optimizer
+    assert type(scaled) is keras.optimizers.LossScaleOptimizer
+    assert type(scaled.inner_optimizer) is keras.optimizers.AdamW
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    build_optimizer(scaled, model)
+    inner = scaled.inner_optimizer
+    kept = [inner._use_weight_decay(variable.value) for variable in model.trainable_variables]
+    assert kept == [True, False]
+    for precision in ("float32", "mixed_bfloat16"):
+        assert type(plan(settings, precision=precision).optimizer) is keras.optimizers.AdamW

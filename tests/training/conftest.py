@@ -28,17 +28,20 @@ def tiny():
     return make_model()
 
 
-def make_batches(first_epoch=0, epochs=6, steps=4, batch=8):
-    """The same batches whenever they are asked for: batch number b is drawn from seed b."""
+def make_batches(epoch=0, epochs=6, steps=4, batch=8, *, step=0, shard=(0, 1)):
+    """The same batches whenever they are asked for: batch number b is drawn from seed b. A worker
+    gets its part of each."""
+    own = batch // shard[1]
+    part = slice(shard[0] * own, shard[0] * own + own)
 
     def one(number):
         rng = np.random.default_rng(int(number))
         label = rng.integers(0, 3, batch)
         image = rng.integers(0, 90, (batch, 8, 8, 3)) + 80 * np.eye(3)[label][:, None, None]
-        return image.astype(np.uint8), label.astype(np.int32)
+        return image.astype(np.uint8)[part], label.astype(np.int32)[part]
 
     def shaped(number):
         image, label = tf.numpy_function(one, [number], [tf.uint8, tf.int32])
-        return {"rgb": tf.ensure_shape(image, (batch, 8, 8, 3))}, tf.ensure_shape(label, (batch,))
+        return {"rgb": tf.ensure_shape(image, (own, 8, 8, 3))}, tf.ensure_shape(label, (own,))
 
-    return tf.data.Dataset.range(first_epoch * steps, epochs * steps).map(shaped)
+    return tf.data.Dataset.range(epoch * steps + step, epochs * steps).map(shaped)

@@ -1,92 +1,88 @@
 """A stage trains, logs, stops, and resumes as if it had never been interrupted."""
 
 import dataclasses
-import json
+import os
+import signal
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from tests.training.conftest import make_batches, make_model
+from tests.training.small_run import EPOCHS, STEPS, state_of, train
 from vidrec.training import callbacks, checkpoints
-from vidrec.training.fit import StagePlan, train_stage
-from vidrec.training.schedules import step_decay
-
-STEPS, EPOCHS = 4, 6
-
-
-def plan(**changes):
-    optimizer = keras.optimizers.Adam(0.01)
-    base = StagePlan(
-        name="all",
-        layers="all",
-        epochs=EPOCHS,
-        optimizer=optimizer,
-        rate_of=lambda epoch: step_decay(epoch, rate=0.01, every=2, minimum=1e-6),
-        backbones=("tiny",),
-    )
-    return dataclasses.replace(base, **changes)
+from vidrec.training.checkpoints import Progress
+from vidrec.training.fit import Saving
+from vidrec.training.step import TrainingStep
 
 
-def train(model, folder, *, resume=None, the_plan=None, **changes):
-    train_stage(
-        model,
-        the_plan or plan(**changes),
-        number=0,
-        clips_from=lambda first: make_batches(first, EPOCHS, STEPS),
-        steps=STEPS,
-        run_folder=folder,
-        seed=5,
-        resume=resume,
-    )
+class AtStep(keras.callbacks.Callback):
+    """Does something after a step, counted from 0 through all epochs."""
+
+    def __init__(self, step, act):
+        super().__init__()
+        self.left, self.act = step, act
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.left == 0:
+            self.act()
+        self.left -= 1
 
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     keras.utils.set_random_seed(11)
-    model = make_model()
-    train(model, folder)
-    return folder, model.get_weights()
+    train(make_model(), folder)
+    return folder
 
 
 def test_the_stage_learns_and_logs(whole_run):
-    log = callbacks.read_log(whole_run[0] / "log.csv")
+    log = callbacks.read_log(whole_run / "log.csv")
     assert list(log.columns) == callbacks.LOG_COLUMNS
     assert list(log.epoch) == list(range(EPOCHS))
     assert set(log.stage) == {"all"}
     assert log.loss.iloc[-1] < 0.8 * log.loss.iloc[0]
     np.testing.assert_allclose(log.learning_rate, [0.01, 0.01, 0.002, 0.002, 0.0004, 0.0004])
     assert log.val_loss.isna().all()
+    speed = callbacks.read_log(whole_run / "speed.csv", callbacks.SPEED_COLUMNS)
+    assert (speed.clips_per_second > 1).all()
+    assert speed.waiting.between(0, 1, inclusive="neither").all()
 
 
-@pytest.mark.parametrize("stop_after", [2, 3])
-def test_a_resumed_run_equals_the_whole_one(whole_run, stop_after, tmp_path):
+def test_the_log_is_of_the_model_as_it_was_at_each_step(tiny, tmp_path):
+    """Without dropout and a change of weights, it is what Keras finds."""
+    for layer in tiny.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0
+    tiny.get_layer("rgb_tiny").trainable = False
+    head = tiny.get_layer("head")
+    head.set_weights([10 * head.get_weights()[0], head.get_weights()[1]])
+    tiny.compile(loss=keras.losses.SparseCategoricalCrossentropy(True), metrics=["accuracy"])
+    loss, accuracy = tiny.evaluate(make_batches(0, 1, STEPS), verbose=0)
+    train(tiny, tmp_path, epochs=1, layers="head", freeze_bn=True, rate_of=lambda epoch: 1e-12)
+    log = callbacks.read_log(tmp_path / "log.csv")
+    assert log.loss.item() == pytest.approx(loss, rel=1e-5)
+    assert log.accuracy.item() == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("step", [0, 3, 4, 10, EPOCHS * STEPS - 1])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(whole_run, step, tmp_path):
     keras.utils.set_random_seed(11)
-    model = make_model()
-
-    killed = plan()
-    rate_of = killed.rate_of
-
-    def rate_or_kill(epoch):
-        if epoch == stop_after:
-            raise KeyboardInterrupt
-        return rate_of(epoch)
-
+    stop = AtStep(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(KeyboardInterrupt):
-        train(model, tmp_path, the_plan=dataclasses.replace(killed, rate_of=rate_or_kill))
-
+        train(make_model(), tmp_path, options={"watchers": [stop]})
+    path, progress = checkpoints.last_checkpoint(tmp_path / "checkpoints")
+    done = progress.epoch * STEPS + progress.step
+    assert done == min(step + 2, EPOCHS * STEPS)  # the signal is heeded after the next step
+    if done == EPOCHS * STEPS:
+        assert progress.step == 0
+        return
     keras.utils.set_random_seed(99)  # other initial weights: the checkpoint must bring them all
-    fresh = make_model()
-    saved = checkpoints.last_checkpoint(tmp_path / "checkpoints")
-    assert saved[1] == {"stage": 0, "epochs_done": stop_after}
-    train(fresh, tmp_path, resume=saved)
-    for old, new in zip(whole_run[1], fresh.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-    pd.testing.assert_frame_equal(
-        callbacks.read_log(tmp_path / "log.csv"), callbacks.read_log(whole_run[0] / "log.csv")
-    )
+    train(make_model(), tmp_path, options={"resume": (path, progress)})
+    assert state_of(tmp_path) == state_of(whole_run)
 
 
 def test_only_the_open_layers_change(tiny, tmp_path):
@@ -102,17 +98,10 @@ def test_only_the_open_layers_change(tiny, tmp_path):
 
 def test_validation_is_logged(tiny, tmp_path):
     held_out = make_batches(50, 51, STEPS)
-    train_stage(
-        tiny,
-        plan(epochs=2),
-        number=1,
-        clips_from=lambda first: make_batches(first, 2, STEPS),
-        steps=STEPS,
-        run_folder=tmp_path,
-        seed=5,
-        validation=held_out,
-    )
+    validation = callbacks.Validation(held_out, tiny)
+    train(tiny, tmp_path, epochs=2, options={"validation": validation})
     log = callbacks.read_log(tmp_path / "log.csv")
+    tiny.compile(loss=keras.losses.SparseCategoricalCrossentropy(True), metrics=["accuracy"])
     loss, accuracy = tiny.evaluate(held_out, verbose=0)
     assert log.val_loss.iloc[-1] == pytest.approx(loss, rel=1e-4)
     assert log.val_accuracy.iloc[-1] == pytest.approx(accuracy)
@@ -122,35 +111,28 @@ def test_a_nan_stops_the_run_and_the_last_finite_checkpoint_stays(tiny, tmp_path
     def rate_of(epoch):
         return 1e-3 if epoch < 2 else float("nan")
 
-    with pytest.raises(RuntimeError, match="NaN"):
-        train(tiny, tmp_path, rate_of=rate_of)
-    path, state = checkpoints.last_checkpoint(tmp_path / "checkpoints")
-    assert state["epochs_done"] == 2
-    checkpoints.restore_checkpoint(path, tiny)
+    message = (
+        "The loss became nan .* at step 2 of epoch 3 of stage all, at a learning rate of nan. Its "
+        "videos: a-2-1, b-2-1."
+    )
+    options = {"videos_of": lambda epoch, step: [f"{name}-{epoch}-{step}" for name in "ab"]}
+    with pytest.raises(RuntimeError, match=message):
+        train(tiny, tmp_path, rate_of=rate_of, options=options)
+    path, progress = checkpoints.last_checkpoint(tmp_path / "checkpoints")
+    assert progress == Progress(0, 2)
+    checkpoints.restore_checkpoint(path, {"model": tiny.variables})
     assert all(np.isfinite(np.array(weight)).all() for weight in tiny.weights)
+    assert len(callbacks.read_log(tmp_path / "log.csv")) == 2
 
 
-def test_weights_that_are_not_finite_are_not_kept(tiny, tmp_path):
-    """The loss of an epoch's last step is finite still when its update breaks the weights."""
-    train(tiny, tmp_path, epochs=1)
-    head = tiny.get_layer("head")
-    head.set_weights([head.get_weights()[0] * np.nan, head.get_weights()[1]])
-    with pytest.raises(RuntimeError, match=r"1 weights became NaN.*head/kernel.*lower learning"):
-        checkpoints.save_checkpoint(tmp_path / "checkpoints", tiny, stage=0, epochs_done=2)
-    assert checkpoints.last_checkpoint(tmp_path / "checkpoints")[1]["epochs_done"] == 1
+def test_too_little_memory_says_what_to_change(tiny, tmp_path, monkeypatch):
+    def fail(step, parts, stop):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating 3 GB\nmore")
 
-
-def test_dropout_seeds_differ_by_stage_and_epoch(tiny):
-    dropout = next(layer for layer in tiny.layers if isinstance(layer, keras.layers.Dropout))
-    states = set()
-    for stage in range(3):
-        for epoch in range(40):
-            callback = callbacks.DropoutSeed(5, stage)
-            callback.set_model(tiny)
-            callback.on_epoch_begin(epoch)
-            states.add(tuple(np.array(dropout.seed_generator.state).tolist()))
-    assert len(states) == 120
-    assert len({first for first, _ in states}) > 110  # a call adds to the second word alone
+    monkeypatch.setattr(TrainingStep, "__call__", fail)
+    message = "stage all.*batch_size=8, accumulate=2 on 1 devices, so 4 clips.*OOM when.* 3 GB"
+    with pytest.raises(RuntimeError, match=message):
+        train(tiny, tmp_path, accumulate=2)
 
 
 def test_names_of_stages_survive_the_log(tiny, tmp_path):
@@ -163,7 +145,9 @@ def test_a_stage_that_is_stable_ends_early_and_counts_as_done(tiny, tmp_path):
     train(tiny, tmp_path, stop={"patience": 1, "tolerance": 1.0})
     log = callbacks.read_log(tmp_path / "log.csv")
     assert len(log) == 2  # the first epoch sets the best, the second does not rise by 1.0
-    assert checkpoints.last_checkpoint(tmp_path / "checkpoints")[1]["epochs_done"] == EPOCHS
+    assert checkpoints.last_checkpoint(tmp_path / "checkpoints")[1].epoch == EPOCHS
+    train(tiny, tmp_path, name="next")
+    assert len(callbacks.read_log(tmp_path / "log.csv")) == 2 + EPOCHS
 
 
 def test_stability_is_counted_once_the_rate_has_come_down():
@@ -173,19 +157,34 @@ def test_stability_is_counted_once_the_rate_has_come_down():
     assert (stop.best, stop.waited) == (0.5, 1)
 
 
-def test_checkpoints_are_whole_and_the_older_ones_go(tiny, tmp_path):
-    train(tiny, tmp_path, checkpoint_every=4)
-    (only,) = (tmp_path / "checkpoints").iterdir()
-    assert only.name == "00-0006"
-    names = sorted(path.name for path in only.iterdir())
-    assert names == ["model.weights.h5", "state.json"]
-    (tmp_path / "checkpoints" / "00-0009").mkdir()  # torn: no state, so it is not looked at
-    assert checkpoints.last_checkpoint(tmp_path / "checkpoints")[0] == only
-    assert checkpoints.last_checkpoint(tmp_path / "nowhere") is None
+def test_checkpoints_by_epoch_by_time_and_how_many_stay(tiny, tmp_path):
+    def names(folder):
+        return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+    train(tiny, tmp_path / "epochs", checkpoint_every=4)
+    assert names(tmp_path / "epochs") == ["00-0004-000000", "00-0006-000000"]
+    options = {"saving": Saving(keep=3, minutes=1e-9)}
+    train(tiny, tmp_path / "time", options=options)
+    assert names(tmp_path / "time") == ["00-0005-000003", "00-0005-000004", "00-0006-000000"]
+    with pytest.raises(ValueError, match="keep=0, minutes=15"):
+        Saving(keep=0)
 
 
 def test_another_optimizer_does_not_take_the_checkpoint(whole_run, tiny, tmp_path):
-    saved = checkpoints.last_checkpoint(whole_run[0] / "checkpoints")
+    saved = checkpoints.last_checkpoint(whole_run / "checkpoints")
+    optimizer = keras.optimizers.SGD(0.1)
     with pytest.raises(ValueError, match="another optimizer, or other open layers"):
-        train(tiny, tmp_path, resume=saved, optimizer=keras.optimizers.SGD(0.1))
-    assert json.loads((saved[0] / "state.json").read_text())["epochs_done"] == EPOCHS
+        train(tiny, tmp_path, optimizer=optimizer, options={"resume": saved})
+    with pytest.raises(ValueError, match="other open layers"):
+        train(tiny, tmp_path, layers="head", options={"resume": saved})
+
+
+def test_a_resumed_stage_counts_stability_from_the_log(tiny, tmp_path):
+    rows = [("all", epoch, 0.01, 1.0, accuracy) for epoch, accuracy in enumerate([0.5, 0.9, 0.9])]
+    log = pd.DataFrame(rows, columns=callbacks.LOG_COLUMNS[:5])
+    log.reindex(columns=callbacks.LOG_COLUMNS).to_csv(tmp_path / "log.csv", index=False)
+    train(tiny, tmp_path / "begun", epochs=3)
+    path, progress = checkpoints.last_checkpoint(tmp_path / "begun" / "checkpoints")
+    resume = path, dataclasses.replace(progress, epoch=3)
+    train(tiny, tmp_path, stop={"patience": 2, "tolerance": 1.0}, options={"resume": resume})
+    assert len(callbacks.read_log(tmp_path / "log.csv")) == 4

@@ -1,5 +1,6 @@
 """Which layers a stage opens: specification 4.7, invariant 4, at full width."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -91,3 +92,12 @@ def test_weight_decay_is_added_to_the_gradient_of_open_kernels_alone(tiny):
             assert gradient is None
     decay_weights(tiny, 0)
     assert tiny.losses == []
+
+
+def test_normalisation_of_a_model_without_a_backbone_is_kept():
+    clip = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(2, 3)(clip)
+    block = keras.Sequential([keras.layers.Conv2D(2, 3), keras.layers.BatchNormalization()])
+    model = keras.Model(clip, block(keras.layers.BatchNormalization()(x)))
+    assert set_trainable(model, "all", backbones=()) == 56 + 4 + 38 + 4
+    assert set_trainable(model, "all", backbones=(), freeze_bn=True) == 56 + 38

@@ -25,6 +25,10 @@ def train(options):
             options.out,
             config_path=options.config,
             resume=options.resume,
+            keep=options.keep,
+            minutes=options.minutes,
+            slurm=options.slurm,
+            wandb=options.wandb,
         )
         print(f"{stream} stream: {run}")
 
@@ -78,6 +82,13 @@ def add(verbs):
     new = _add_experiment(verbs, "train", train, "train the streams through their stages")
     new.add_argument("--stream", choices=STREAMS, help="just this one")
     new.add_argument("--resume", action="store_true", help="go on with the run that is there")
+    new.add_argument("--keep", type=int, default=2, help="checkpoints that stay, default 2")
+    text = "a checkpoint at least every so many, default 15; 0 for those of the stages alone"
+    new.add_argument("--minutes", type=float, default=15, help=text)
+    text = "train on all machines of this step of SLURM; others are found in TF_CONFIG"
+    new.add_argument("--slurm", action="store_true", help=text)
+    text = "show curves, clips and confusions in this project of Weights & Biases"
+    new.add_argument("--wandb", metavar="PROJECT", help=text)
 
     _add_experiment(verbs, "evaluate", evaluate, "top-1, top-5, per class, confusion; fusion")
 

@@ -91,10 +91,11 @@ class Evaluation(Section):
 
 
 class Experiment(Section):
-    """The whole file."""
+    """The whole file. precision: in which training computes; weights and logits are float32."""
 
     name: str
     seed: int = Field(0, ge=0)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     model: Model = Model()
     clip: Clip = Clip()
     sampling: Sampling = Sampling()

@@ -28,12 +28,15 @@ class Augment(Section):
 
 class Optimizer(Section):
     """weight_decay: of sgd and adam, see `vidrec.training.stages.decay_weights`; of adamw,
-    decoupled from the gradient. epsilon: of adam and adamw; PyTorch's is 1e-8."""
+    decoupled from the gradient. epsilon: of adam and adamw; PyTorch's is 1e-8. clip_norm: the
+    largest norm of all gradients together, with what the weight_decay of sgd and adam adds to them;
+    null for any."""
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     epsilon: float = Field(1e-7, gt=0)
+    clip_norm: float | None = Field(None, gt=0)
 
     @pydantic.model_validator(mode="after")
     def _of_its_kind(self):
@@ -78,12 +81,22 @@ class Stop(Section):
 
 
 class Stage(Section):
-    """One stage of fine-tuning."""
+    """One stage of fine-tuning.
+
+    batch_size: the examples of a step, of all devices of all machines together; the learning rate
+    is that of the schedule, whatever the number of devices.
+    accumulate: parts of a device's share of the batch that it takes one after the other, which
+    saves memory. The step is that of the whole batch, but for batch normalisation, which takes each
+    part for its batch (and its statistics move that many times).
+    compiled: whether XLA compiles the step; on one device only.
+    """
 
     name: str
     layers: str | int = "all"
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+    accumulate: int = Field(1, ge=1)
+    compiled: bool = False
     optimizer: Optimizer = Optimizer()
     schedule: Schedule
     stop: Stop | None = None

@@ -37,15 +37,17 @@ def confusion_matrix(scores):
         int64 pandas.DataFrame (N, N): rows (index "true") and columns ("predicted") are the class
         names in the order of `scores.classes`. Its sum is V.
     """
-    n = len(scores.classes)
-    cell = scores.label * n + scores.logits.argmax(axis=1)
-    counts = np.bincount(cell, minlength=n * n).reshape(n, n)
-    names = list(scores.classes)
+    return confusions(scores.label, scores.logits.argmax(axis=1), scores.classes)
+
+
+def confusions(labels, predictions, classes):
+    """`confusion_matrix` of int (V,) labels and predictions."""
+    n, names = len(classes), list(classes)
+    counts = np.bincount(labels * n + predictions, minlength=n * n).reshape(n, n)
     return pd.DataFrame(
         counts,
         index=pd.Index(names, name="true"),
         columns=pd.Index(names, name="predicted"),
-        dtype=np.int64,
     )
 
 

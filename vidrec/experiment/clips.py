@@ -85,10 +85,12 @@ def _check_flow(experiment, videos):
         )
 
 
-def training_batches(experiment, source, stage, *, number, first_epoch, facts=False):
-    """The batches of a stage from `first_epoch` on; `number` is the stage's position in its run.
+def training_batches(
+    experiment, source, stage, *, number, first_epoch, first_step=0, shard=(0, 1), facts=False
+):
+    """The batches of a stage from a step on; `number` is the stage's position in its run.
 
-    facts: bool, whether each batch tells what it is of; see `dataset.training_clips`.
+    first_epoch, first_step, shard, facts: see `dataset.training_clips`.
     """
     return dataset.training_clips(
         source,
@@ -96,6 +98,8 @@ def training_batches(experiment, source, stage, *, number, first_epoch, facts=Fa
         seed=experiment.seed + 7919 * number,  # stages differ in their draws
         epochs=stage.epochs,
         first_epoch=first_epoch,
+        first_step=first_step,
+        shard=shard,
         shuffle_order=experiment.shuffle_order,
         options=_augmentation(experiment),
         finished=experiment.data.finish == "pipeline",

@@ -202,10 +202,12 @@ def check_free(run, experiment, stream, resume):
         )
 
 
-def begin(run, experiment, stream, classes, split, *, facts):
+def begin(run, experiment, stream, classes, split, *, facts, writes=True):
     """Writes what a run is made from; when it is resumed, checks that the videos are the same.
 
-    `facts`: dict that goes into the provenance.
+    Args:
+        facts: dict that goes into the provenance.
+        writes: bool; False only checks, for a machine that shares the folder with one that writes.
 
     Raises:
         ValueError: if the run that is resumed was begun on other videos or classes.
@@ -222,8 +224,9 @@ def begin(run, experiment, stream, classes, split, *, facts):
                 f"The data set has changed since {run} was begun: it has not the lines of "
                 f"{run / name}. Pass another --out, or restore the data set."
             )
-        write_atomic(run / name, text.encode())
-    if (run / "checkpoints").exists():
+        if writes:
+            write_atomic(run / name, text.encode())
+    if (run / "checkpoints").exists() or not writes:
         return
     (run / "log.csv").unlink(missing_ok=True)  # of an attempt without a checkpoint
     provenance = {

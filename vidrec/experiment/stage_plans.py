@@ -8,18 +8,26 @@ from vidrec.training import schedules
 from vidrec.training.fit import StagePlan
 
 
-def stage_plan(stage, backbones):
+def stage_plan(stage, backbones, precision="float32"):
     """The StagePlan of a stage.
 
     Args:
         stage: config.training.Stage.
         backbones: the model's `BACKBONES`.
+        precision: see `config.Experiment`; float16 has its loss scaled.
     """
+    optimizer = _optimizer(stage.optimizer, stage.schedule.rate)
+    if precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     return StagePlan(
         name=stage.name,
         layers=stage.layers,
         epochs=stage.epochs,
-        optimizer=_optimizer(stage.optimizer, stage.schedule.rate),
+        batch_size=stage.batch_size,
+        accumulate=stage.accumulate,
+        compiled=stage.compiled,
+        optimizer=optimizer,
+        clip_norm=stage.optimizer.clip_norm,
         rate_of=_rate_of(stage.schedule, stage.epochs),
         stop=stage.stop.model_dump() if stage.stop else None,
         freeze_bn=stage.freeze_bn,

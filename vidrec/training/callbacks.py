@@ -1,8 +1,10 @@
-"""What happens at the end of an epoch: a log row, a checkpoint, perhaps the end of the stage.
+"""What happens at the end of an epoch: validation, a log row, a line, perhaps the end of the stage.
 
-The logs that they read hold "learning_rate", which Keras' LearningRateScheduler puts there.
+The logs that they read are those of `vidrec.training.fit`: loss, accuracy and learning_rate,
+clips_per_second and waiting, and val_loss and val_accuracy behind a `Validation`.
 """
 
+import math
 import time
 
 import keras
@@ -11,59 +13,40 @@ import pandas as pd
 import tensorflow as tf
 
 from vidrec.files import write_atomic
-from vidrec.training.checkpoints import save_checkpoint
 
 LOG_COLUMNS = ["stage", "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"]
+SPEED_COLUMNS = ["stage", "epoch", "clips_per_second", "waiting"]
 
 
 class CsvLog(keras.callbacks.Callback):
     """One row an epoch, rewritten whole, so that a resumed run never holds an epoch twice.
 
-    Columns: stage (its name), epoch (from 0 within the stage), learning_rate, loss, accuracy,
-    val_loss, val_accuracy (empty where there was no validation).
+    Its columns, of `LOG_COLUMNS`: stage (its name), epoch (from 0 within the stage), learning_rate,
+    loss, accuracy, val_loss, val_accuracy (empty where there was no validation).
     """
 
-    def __init__(self, path, stage):
+    def __init__(self, path, stage, columns=LOG_COLUMNS):
         super().__init__()
-        self.path, self.stage = path, stage
+        self.path, self.stage, self.columns = path, stage, columns
 
     def on_epoch_end(self, epoch, logs=None):
         row = {"stage": self.stage, "epoch": epoch} | {
-            name: logs.get(name, float("nan")) for name in LOG_COLUMNS[2:]
+            name: logs.get(name, float("nan")) for name in self.columns[2:]
         }
-        log = read_log(self.path)
+        log = read_log(self.path, self.columns)
         log = log[(log.stage != self.stage) | (log.epoch < epoch)]
         rows = [*log.to_dict("records"), row]
-        text = pd.DataFrame(rows, columns=LOG_COLUMNS).to_csv(index=False)
+        text = pd.DataFrame(rows, columns=self.columns).to_csv(index=False)
         write_atomic(self.path, text.encode())
 
 
-def read_log(path):
+def read_log(path, columns=LOG_COLUMNS):
     """The log as a DataFrame; empty if there is none."""
     if not path.exists():
-        return pd.DataFrame(columns=LOG_COLUMNS)
+        return pd.DataFrame(columns=columns)
     # A stage may be called "1" or "NA"; only numbers can be missing.
-    missing = {name: [""] for name in LOG_COLUMNS[1:]}
+    missing = {name: [""] for name in columns[1:]}
     return pd.read_csv(path, dtype={"stage": str}, keep_default_na=False, na_values=missing)
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Saves a checkpoint every so many epochs and after the stage's last one."""
-
-    def __init__(self, folder, stage, every, epochs):
-        super().__init__()
-        self.folder, self.stage, self.every, self.epochs = folder, stage, every, epochs
-
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs:
-            self._save(epoch + 1)
-
-    def on_train_end(self, logs=None):
-        if self.model.stop_training:
-            self._save(self.epochs)  # a stage that stopped early is done
-
-    def _save(self, epochs_done):
-        save_checkpoint(self.folder, self.model, stage=self.stage, epochs_done=epochs_done)
 
 
 class StopWhenStable(keras.callbacks.Callback):
@@ -100,32 +83,11 @@ class StopWhenStable(keras.callbacks.Callback):
             self.waited += 1
 
 
-class DropoutSeed(keras.callbacks.Callback):
-    """Sets each dropout layer's generator by (seed, stage, epoch) when an epoch begins.
-
-    So an epoch drops the same units whether or not the run was interrupted before it.
-    """
-
-    def __init__(self, seed, stage):
-        super().__init__()
-        self.seed, self.stage = seed, stage
-
-    def on_epoch_begin(self, epoch, logs=None):
-        dropouts = [
-            layer
-            for layer in self.model._flatten_layers()
-            if isinstance(layer, keras.layers.Dropout) and layer.rate > 0
-        ]
-        for number, layer in enumerate(dropouts):
-            words = np.random.SeedSequence([self.seed, self.stage, epoch, number])
-            layer.seed_generator.state.assign(words.generate_state(2))
-
-
 class Validation(keras.callbacks.Callback):
     """Adds val_loss and val_accuracy, over all examples of a Dataset, to the logs of an epoch.
 
-    On one device: under MirroredStrategy, Keras gives a replica an empty batch when the last one
-    has too few examples, and weighs uneven batches wrongly.
+    On one device: the last batch may be one that does not divide over several. `labels` and
+    `predictions`, int (V,), are those of the epoch that was last.
 
     Args:
         dataset: Dataset of (clips, labels, ...).
@@ -140,13 +102,14 @@ class Validation(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        losses, hits = [], []
+        losses, found = [], []
         for clip, label, *_ in self.dataset:
             logits = self.forward(clip)
             losses.append(tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits).numpy())
-            hits.append(label.numpy() == logits.numpy().argmax(axis=-1))
+            found.append((label.numpy(), logits.numpy().argmax(axis=-1)))
+        self.labels, self.predictions = map(np.concatenate, zip(*found, strict=True))
         logs["val_loss"] = float(np.concatenate(losses).mean())
-        logs["val_accuracy"] = float(np.concatenate(hits).mean())
+        logs["val_accuracy"] = float((self.labels == self.predictions).mean())
 
 
 class Skipped(keras.callbacks.Callback):
@@ -192,11 +155,17 @@ class EpochLine(keras.callbacks.Callback):
         self.seconds.append(time.monotonic() - self.began)
         steady = self.seconds[1:] or self.seconds  # the first epoch also traces the graph
         left = sum(steady) / len(steady) * (self.epochs - epoch - 1)
-        values = "  ".join(
-            f"{name} {value:.3f}" for name, value in logs.items() if name != "learning_rate"
+        shown = ("loss", "accuracy", "val_loss", "val_accuracy")
+        values = "  ".join(f"{name} {logs[name]:.3f}" for name in shown if name in logs)
+        speed = (
+            ""
+            if math.isnan(logs["waiting"])
+            else (
+                f"{logs['clips_per_second']:.3g} clips/s, {logs['waiting']:.0%} waiting for data  "
+            )
         )
         print(
             f"  {self.stage}: epoch {epoch + 1} of {self.epochs}  {values}  "
-            f"rate {logs['learning_rate']:.2g}  about {left:.0f} s left",
+            f"rate {logs['learning_rate']:.2g}  {speed}about {left:.0f} s left",
             flush=True,
         )

@@ -20,7 +20,8 @@ def set_trainable(model, layers, *, backbones=("xception",), freeze_bn=False):
             or an int n for `backbone.layers[n:]`.
         backbones: sequence of str, the ends of the backbones' names; () for a model that has none,
             which is trained as a whole.
-        freeze_bn: bool, keep weights and statistics of the backbones' batch normalisation.
+        freeze_bn: bool, keep weights and statistics of the backbones' batch normalisation; of a
+            model without one, of all of it.
 
     Returns:
         The number of trainable parameters.
@@ -45,10 +46,10 @@ def set_trainable(model, layers, *, backbones=("xception",), freeze_bn=False):
         first = _first_open(base, layers)
         for layer in base.layers[:first]:
             layer.trainable = False
-        if freeze_bn:
-            for layer in base.layers:
-                if isinstance(layer, keras.layers.BatchNormalization):
-                    layer.trainable = False
+    if freeze_bn:
+        for layer in [layer for base in found or [model] for layer in base._flatten_layers()]:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
     return sum(int(weight.shape.num_elements()) for weight in model.trainable_weights)
 
 
@@ -71,9 +72,10 @@ def decay_weights(model, rate):
 
 def build_optimizer(optimizer, model):
     """Makes an optimizer's slots, and lets AdamW decay open kernels alone, as `decay_weights`."""
-    if isinstance(optimizer, keras.optimizers.AdamW):
+    decaying = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    if isinstance(decaying, keras.optimizers.AdamW):
         others = [v for v in model.trainable_variables if not _is_kernel(v)]
-        optimizer.exclude_from_weight_decay(var_list=others)
+        decaying.exclude_from_weight_decay(var_list=others)
     optimizer.build(model.trainable_variables)
 
 
