@@ -157,5 +157,9 @@ def rounded(claim, ours):
     """Ours as it is printed beside the value."""
     if not isinstance(ours, float):
         return "" if ours is None else str(ours)
+    try:
+        float(claim.value)
+    except ValueError:
+        return f"{ours:.6g}"
     digits = len(claim.value.partition(".")[2])
     return f"{ours:.{max(digits, 0 if ours == int(ours) else 2)}f}"

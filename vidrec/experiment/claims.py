@@ -9,10 +9,60 @@ import numpy as np
 
 from vidrec import config
 from vidrec.datasets import registry as datasets
+from vidrec.evaluation import claims
+from vidrec.evaluation.ledger import ledger, summary
 from vidrec.experiment.runs import build_stream
 from vidrec.models import registry
 from vidrec.models.macs import macs_by_layer
+from vidrec.files import write_atomic
 from vidrec.training.stages import set_trainable
+
+CLAIMS, LEDGER = "claims.csv", "CLAIMS.md"
+
+
+def run_claims(folder):
+    """Checks all claims and writes `<folder>/CLAIMS.md`.
+
+    Args:
+        folder: path of the experiments; the claims are in `<folder>/<paper>/claims.csv`.
+
+    Returns:
+        DataFrame, a row for each paper and one for all: how many claims of each verdict.
+
+    Raises:
+        FileNotFoundError: if there are no claims.
+        ValueError: if a file is not as `vidrec.evaluation.claims` says, or a claim comes out
+            otherwise than its row states; nothing is written then.
+    """
+    paths = sorted(Path(folder).glob(f"*/{CLAIMS}"))
+    if not paths:
+        raise FileNotFoundError(f"{folder} must hold <paper>/{CLAIMS}. Received: none")
+    checks, papers, wrong = Checks(folder).calls(), {}, []
+    for path in paths:
+        papers[path.parent.name] = rows = []
+        for claim in claims.read_claims(path):
+            try:
+                ours = claims.ours_of(claim, checks)
+            except Exception as error:
+                raise ValueError(f"{path}, {claim.id}: {claim.check}: {error}") from error
+            verdict = claims.verdict_of(claim, ours)
+            if verdict != claim.verdict:
+                told = f"{claim.value} there, {claims.rounded(claim, ours)} here: {verdict}"
+                wrong.append(f"{path}, {claim.id}: {told}, not {claim.verdict}")
+            rows.append((claim, ours))
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} claims come out otherwise than their verdict says:\n" + "\n".join(wrong)
+        )
+    titles = {paper: _title(Path(folder) / paper / "README.md") for paper in papers}
+    write_atomic(Path(folder) / LEDGER, ledger(papers, titles).encode())
+    return summary(papers)
+
+
+def _title(readme):
+    """The heading of a paper's page, or its folder's name."""
+    lines = readme.read_text().splitlines() if readme.is_file() else []
+    return lines[0].removeprefix("# ") if lines else readme.parent.name
 
 
 class Checks:
