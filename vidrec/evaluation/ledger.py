@@ -6,11 +6,12 @@ from vidrec.evaluation.claims import NEEDS_DATA, VERDICTS, rounded
 
 HEAD = """# What the papers claim, and what came out
 
-Made by `vidrec claims` of the files `claims.csv` beside it; a test holds it up to date. Every number of the
-papers' tables and text that can be checked has a row. "Ours" is computed by the check, from our networks,
-configurations and data sets, or from the paper's other numbers; a value agrees if it does to the last
-digit that is printed. What needs data that are not here has the command that would check it. Work is
-counted in multiply-adds (`vidrec/models/macs.py`); one is 2 FLOPs of those who count both.
+Made by `vidrec claims` of the files `claims.csv` beside it; a test holds it up to date. Every
+number of the papers' tables and text that can be checked has a row. "Ours" is computed by the
+check, from our networks, configurations and data sets, or from the paper's other numbers; a value
+agrees if it does to the last digit that is printed. What needs data that are not here has the
+command that would check it. Work is counted in multiply-adds (`vidrec/models/macs.py`); one is 2
+FLOPs of those who count both.
 """
 
 

@@ -12,9 +12,9 @@ from vidrec.datasets import registry as datasets
 from vidrec.evaluation import claims
 from vidrec.evaluation.ledger import ledger, summary
 from vidrec.experiment.runs import build_stream
+from vidrec.files import write_atomic
 from vidrec.models import registry
 from vidrec.models.macs import macs_by_layer
-from vidrec.files import write_atomic
 from vidrec.training.stages import set_trainable
 
 CLAIMS, LEDGER = "claims.csv", "CLAIMS.md"
