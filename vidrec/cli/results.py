@@ -1,6 +1,66 @@
-"""Verbs for what came out: the claims of the papers."""
+"""Verbs for what came out: score files, and the claims of the papers."""
+
+from pathlib import Path
 
 from vidrec.cli.options import add_verb
+
+ON = ("scores", "probabilities")
+
+
+def fuse(options):
+    from vidrec.evaluation.fusion import fuse as fuse_scores
+    from vidrec.evaluation.report import score_table
+    from vidrec.evaluation.scores import load_scores, save_scores
+    from vidrec.evaluation.sweep import sweep_weights
+
+    scores = [load_scores(path) for path in options.files]
+    if options.sweep:
+        found = sweep_weights(scores, on=options.on)
+        print(found.head(10).to_string(index=False))
+        if options.out:
+            found.to_csv(options.out, index=False)
+            print(options.out)
+        return
+    weights = options.weights or [1.0] * len(scores)
+    fused = fuse_scores(scores, weights, on=options.on, normalize=options.normalize)
+    print(score_table(dict(zip([*options.files, "fused"], [*scores, fused], strict=True))))
+    if options.out:
+        save_scores(options.out, fused)
+        print(options.out)
+
+
+def compare(options):
+    from vidrec.evaluation.report import score_table
+    from vidrec.evaluation.scores import load_scores
+    from vidrec.evaluation.statistics import mcnemar
+
+    first, second = (load_scores(path) for path in options.files)
+    found = mcnemar(first, second)
+    print(score_table(dict(zip(options.files, (first, second), strict=True))))
+    print(
+        f"{found['only_first']} videos only the first has right, {found['only_second']} only the "
+        f"second. If both were equally good, so large a difference would come with a probability "
+        f"of {found['p']:.2g} (McNemar's exact test)"
+    )
+
+
+def import_scores(options):
+    from vidrec.config.data import Split
+    from vidrec.evaluation.imported import import_scores as read
+    from vidrec.evaluation.scores import load_scores, save_scores
+
+    classes = Path(options.classes).read_text().splitlines() if options.classes else None
+    if options.like:
+        like = load_scores(options.like)
+        test, classes = like.stamp, classes or like.classes
+    elif options.protocol and options.split:
+        split = Split(name=options.split).model_dump(mode="json")
+        test = {"protocol": options.protocol, "split": split, "side": options.side}
+    else:
+        raise ValueError("What the scores are of is missing: --like, or --protocol and --split")
+    scores = read(options.file, test=test, classes=classes, probabilities=options.probabilities)
+    save_scores(options.out, scores)
+    print(f"{options.out}: {len(scores.video_id)} videos, {len(scores.classes)} classes")
 
 
 def claims(options):
@@ -12,6 +72,31 @@ def claims(options):
 
 def add(verbs):
     """Adds these verbs."""
+    new = add_verb(verbs, "fuse", fuse, "sum the scores of several streams, by video")
+    new.add_argument("files", nargs="+", metavar="FILE", help="score files (.npz)")
+    new.add_argument("--weights", nargs="+", type=float, help="one a file, default 1 for each")
+    new.add_argument("--on", choices=ON, default=ON[0], help="what is summed, default scores")
+    new.add_argument("--normalize", action="store_true", help="divide by the sum of the weights")
+    text = "look for the best weights; the files are of `vidrec evaluate --side validation`"
+    new.add_argument("--sweep", action="store_true", help=text)
+    new.add_argument("--out", help="score file to write; of --sweep a .csv of all weights")
+
+    text = "whether one of two score files is better: accuracies, intervals, McNemar's test"
+    new = add_verb(verbs, "compare", compare, text)
+    new.add_argument("files", nargs=2, metavar="FILE", help="score files (.npz) of one test")
+
+    text = "another tool's scores as a score file"
+    new = add_verb(verbs, "import-scores", import_scores, text)
+    new.add_argument("file", help=".csv (video_id, label, a column a class) or .npz")
+    new.add_argument("--out", required=True, help="score file to write")
+    new.add_argument("--like", help="score file of the same test and the same classes")
+    new.add_argument("--protocol", help="of the test, as score files have it")
+    new.add_argument("--split", help="of the test, as official-1")
+    new.add_argument("--side", choices=("test", "validation"), default="test")
+    new.add_argument("--classes", help="text file, a class a line, in the order of the scores")
+    text = "they are probabilities, not logits"
+    new.add_argument("--probabilities", action="store_true", help=text)
+
     text = "check what the papers claim, and write the ledger"
     new = add_verb(verbs, "claims", claims, text)
     text = "the experiments, with claims.csv beside each paper's; default experiments"
