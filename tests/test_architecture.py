@@ -38,6 +38,7 @@ EXTRA = {
     "extraction/pack.py": {"tensorflow"},  # it writes TFRecords; workers never load it
     "extraction/unpack.py": {"tensorflow"},
     "training/watching.py": {"wandb"},  # if it is asked for
+    "experiment/report.py": {"jinja2"},
 }
 FORBIDDEN = {"pickle", "dill", "joblib"}
 

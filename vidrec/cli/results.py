@@ -63,6 +63,24 @@ def import_scores(options):
     print(f"{options.out}: {len(scores.video_id)} videos, {len(scores.classes)} classes")
 
 
+def report(options):
+    from vidrec.experiment.report import report as write
+
+    pictures = {"root": options.data, "evidence": not options.no_evidence}
+    write(options.runs, options.out, claims=options.claims, **pictures)
+    print(options.out)
+
+
+def diagnose(options):
+    from vidrec.experiment.diagnosis.run import diagnose as look
+
+    found = look(options.run_folder, options.data)
+    for number, finding in enumerate(found, 1):
+        print(f"{number}. {finding}")
+    if not found:
+        print("Nothing unusual: data, training and test are as the reference has them.")
+
+
 def claims(options):
     from vidrec.experiment.claims import LEDGER, run_claims
 
@@ -96,6 +114,23 @@ def add(verbs):
     new.add_argument("--classes", help="text file, a class a line, in the order of the scores")
     text = "they are probabilities, not logits"
     new.add_argument("--probabilities", action="store_true", help=text)
+
+    text = "a page of HTML: accuracy, the paper's figures, curves, confusions, what was seen"
+    new = add_verb(verbs, "report", report, text)
+    text = "folders of evaluated experiments, <out>/<name>"
+    new.add_argument("runs", nargs="+", metavar="RUN", help=text)
+    new.add_argument("--out", default="report.html", help="file to write, default report.html")
+    new.add_argument("--data", help="store: frames/, flow/ and index.csv")
+    text = "folder of the experiments, for the papers' figures; default experiments"
+    new.add_argument("--claims", default="experiments", help=text)
+    text = "run no clips through the networks"
+    new.add_argument("--no-evidence", action="store_true", help=text)
+
+    text = "why is my accuracy low: looks for what goes wrong most often"
+    new = add_verb(verbs, "diagnose", diagnose, text)
+    new.add_argument("run_folder", metavar="RUN", help="run folder of a stream")
+    text = "store: frames/, flow/ and index.csv; default that of the run"
+    new.add_argument("data", nargs="?", help=text)
 
     text = "check what the papers claim, and write the ledger"
     new = add_verb(verbs, "claims", claims, text)

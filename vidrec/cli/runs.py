@@ -1,6 +1,5 @@
 """Verbs that train, score and export models, and use them."""
 
-
 from vidrec.cli.options import STREAMS, WORKERS, add_experiment, add_verb, experiment_of
 
 OUT = "runs"

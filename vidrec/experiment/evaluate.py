@@ -10,7 +10,7 @@ from vidrec import config
 from vidrec.evaluation import fusion, metrics, plots, scores
 from vidrec.evaluation.statistics import calibration_error, top1_interval
 from vidrec.experiment import clips
-from vidrec.experiment.runs import WEIGHTS, fusion_of, load_for
+from vidrec.experiment.runs import CONFIG, WEIGHTS, fusion_of, load_for
 from vidrec.experiment.splits import describe, split_videos
 from vidrec.files import sha256, write_atomic
 
@@ -25,7 +25,7 @@ def evaluate(experiment, out, *, side="test"):
 
     Writes into `evaluation_folder`: a score file for each stream and draw and for the mean of the
     draws, accuracy per class, confusion matrix (CSV, PNG) and the most confused pairs of streams
-    and fusion, and `summary.csv`. All but the accuracies of its first columns are of the draws'
+    and fusion, the configuration, and `summary.csv`. All but the accuracies of its first columns are of the draws'
     mean scores.
 
     Returns:
@@ -72,6 +72,7 @@ def evaluate(experiment, out, *, side="test"):
             | {"missing": split.missing, "expected": split.expected}
             | dict(zip(("trained_missing", "trained_expected"), partial, strict=True))
         )
+    write_atomic(folder / CONFIG, config.dump(experiment).encode())
     summary = pd.DataFrame(rows).set_index("stream").astype({"videos": int})
     write_atomic(folder / "summary.csv", summary.to_csv().encode())
     return summary
