@@ -145,7 +145,12 @@ def test_files(tmp_path):
 
 def test_the_page():
     needs = row(
-        id="b", check="", verdict="needs data", note="HMDB51", command="make x", claim="a | b"
+        id="b",
+        check="",
+        verdict="needs data",
+        note="HMDB51",
+        command="make x && make y",
+        claim="a | b",
     )
     papers = {"hst": [(ROW, 78.2), (needs, None)], "tstam": [(ROW, 78.2)]}
     counts = summary(papers)
@@ -155,4 +160,6 @@ def test_the_page():
     assert "| hst | 1 | 0 | 0 | 1 | 2 |" in page
     assert "\n## T-STAM\n" in page
     assert "| Table 2 | Parameters | 78.20 M | 78.20 M | match | `count('a')` |" in page
-    assert "| Table 2 | a \\| b | 78.20 M |  | needs data | `make x`; HMDB51 |" in page
+    assert (
+        "| Table 2 | a \\| b | 78.20 M |  | needs data | `make x`, then `make y`; HMDB51 |" in page
+    )

@@ -25,8 +25,8 @@ def evaluate(experiment, out, *, side="test"):
 
     Writes into `evaluation_folder`: a score file for each stream and draw and for the mean of the
     draws, accuracy per class, confusion matrix (CSV, PNG) and the most confused pairs of streams
-    and fusion, the configuration, and `summary.csv`. All but the accuracies of its first columns are of the draws'
-    mean scores.
+    and fusion, the configuration, and `summary.csv`. All but the accuracies of its first columns
+    are of the draws' mean scores.
 
     Returns:
         DataFrame with one row for each stream and one for the fusion: top1 and top5 (mean over the

@@ -1,6 +1,5 @@
 """Runs a diagnosis."""
 
-
 import pandas as pd
 
 from vidrec import config
