@@ -5,10 +5,11 @@ import numpy as np
 
 from vidrec.clip import ClipSpec, decode_flow
 from vidrec.experiment.diagnosis.finding import Finding
+from vidrec.extraction.engines import FlowSettings, compute_flow
 from vidrec.pipeline.source import ClipSource
 
 VIDEOS, PLACES = 24, 3  # that are looked at, and pairs of each
-MOVES = 0.5  # px, of a pixel that counts as moving
+MOVES = 1.0  # px, of a pixel that counts as moving
 SATURATED = 0.05  # share of codes at an end of the scale
 FULL = 0.8  # share of images that reach both ends: each was scaled by itself
 FLAT = 1.5  # deviation of codes: hardly anything is left of the motion
@@ -45,7 +46,7 @@ def flow_findings(store, table, settings):
 
 def _compare(store, table, settings):
     """Of some pairs of frames: the codes, uint8 (H, W, 2), what they say in px, float32, and what
-    the frames themselves say, by OpenCV's DIS."""
+    the experiment's engine says."""
     source = ClipSource(
         store=store,
         table=table,
@@ -53,7 +54,7 @@ def _compare(store, table, settings):
         clip=ClipSpec(segments=PLACES, frames_per_segment=2, size=1, flow_length=1),
         short_video="pad",
     )
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    engine = FlowSettings(engine=settings.engine).available().engine
     tensors, codes, given, motion = source.tensors(), [], [], []
     for video in range(len(table)):
         encoded, _ = source.read(tensors, video, None)
@@ -62,7 +63,7 @@ def _compare(store, table, settings):
             before, after = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in clip["rgb"][place:][:2])
             codes.append(clip["flow"][place])
             given.append(decode_flow(codes[-1], bound=settings.bound))
-            motion.append(engine.calc(before, after, None))
+            motion.append(compute_flow(before, after, engine=engine))
     return codes, given, motion
 
 
@@ -130,7 +131,7 @@ def _of_motion(given, found, settings):
             advice="vidrec audit, and look at it with vidrec data preview",
         )
     elif settings.quantize == "bound":
-        ratio = float(np.median(np.linalg.norm(b, axis=1)) / np.median(np.linalg.norm(a, axis=1)))
+        ratio = float(np.median(length[moving]) / max(np.median(np.linalg.norm(a, axis=1)), 1e-6))
         if not 1 / SCALE < ratio < SCALE:
             yield Finding(
                 how="likely",
