@@ -94,7 +94,7 @@ def _of_codes(codes, settings):
             seen=f"the codes' standard deviation is {every.std():.2f}",
             advice="extract with a bound of 20 px; look at it with vidrec data preview",
         )
-    if np.abs(middle - 128).max() > CENTRE:
+    if settings.quantize == "bound" and np.abs(middle - 128).max() > CENTRE:
         yield Finding(
             how="likely",
             cause="no motion is not code 128",
