@@ -223,10 +223,11 @@ for turn in range(int(sys.argv[2]), 10**6):
 
 
 def test_kills_at_random_moments_leave_no_torn_folder_and_no_leftovers(tmp_path):
-    """Two hundred writings or so a run, killed somewhere in one of them."""
+    """Two hundred writings or so a run, killed somewhere in one of them: twelve runs, and more
+    until one has left something, which the next ones remove."""
     path, rng = tmp_path / "class[1]/video*", random.Random(5)
-    seen = set()
-    for turn in range(12):
+    turn, seen = 0, {0}
+    while turn < 12 or (max(seen) < 2 and turn < 100):
         command = [sys.executable, "-c", WRITE, path, str(turn * 10**5)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
             writer.stdout.readline()
@@ -238,6 +239,7 @@ def test_kills_at_random_moments_leave_no_torn_folder_and_no_leftovers(tmp_path)
             assert len(texts) == 1
             assert len(texts.pop()) == 350
             assert names(path) == [f"{i}.jpg" for i in range(8)]
+        turn += 1
     assert max(seen) > 1  # some did leave something
     with new_folder(path) as folder:
         (folder / "end.jpg").touch()

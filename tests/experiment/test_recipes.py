@@ -249,11 +249,14 @@ def test_two_steps_of_every_stage_as_a_graph(name, stream):
     ],
 )
 def test_two_steps_in_parts_and_in_half_precision(name, stream):
+    """By XLA, since TensorFlow's own gradients of 3D convolutions are wrong on a CPU: see
+    `vidrec.training.strategy.check_precision`."""
     one = EXPERIMENTS[name].streams[stream]
-    stages = [stage.model_copy(update={"accumulate": 2}) for stage in one.stages]
+    changes = {"accumulate": 2, "compiled": True}
+    stages = [stage.model_copy(update=changes) for stage in one.stages]
     streams = {stream: one.model_copy(update={"stages": stages})}
     changes = {"precision": "mixed_bfloat16", "streams": streams}
-    check_steps(EXPERIMENTS[name].model_copy(update=changes), stream)
+    check_steps(EXPERIMENTS[name].model_copy(update=changes), stream, eager=False)
 
 
 @pytest.mark.parametrize("name", RECIPES)

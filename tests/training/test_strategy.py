@@ -3,12 +3,14 @@
 import json
 import os
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.devices import arrays_of
 from vidrec.training import strategy
-from vidrec.training.strategy import check_parts, choose_strategy, parts_of
+from vidrec.training.strategy import check_parts, check_precision, choose_strategy, parts_of
 
 STEP = """
 import sys
@@ -126,6 +128,26 @@ def test_a_batch_divides_over_devices_and_turns():
         check_parts(12, 5)
     assert parts_of(12) == "batch 12"
     assert parts_of(12, 4) == "batch 12 = 3 clips x 4 turns"
+
+
+def test_gradients_that_a_cpu_gets_wrong_are_refused(monkeypatch):
+    def network(layer, dtype):
+        clips = keras.Input((4, 8, 8, 3), name="rgb")
+        return keras.Model(clips, layer(2, 3, dtype=dtype, name="conv")(clips), name="net")
+
+    devices = []
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    wrong = network(keras.layers.Conv3D, "mixed_bfloat16")
+    with pytest.raises(ValueError, match=r"^net has 3D conv.*TF_ENABLE_ONEDNN_OPTS=0\. Rec"):
+        check_precision(wrong)
+    check_precision(network(keras.layers.Conv3D, "mixed_float16"))
+    check_precision(network(keras.layers.Conv3D, "float32"))
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    check_precision(wrong)
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    devices.append("GPU:0")
+    check_precision(wrong)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from vidrec.training.fit import Saving, train_stage
 from vidrec.training.stages import set_trainable
 from vidrec.training.strategy import (
     check_parts,
+    check_precision,
     choose_strategy,
     is_chief,
     parts_of,
@@ -107,6 +108,7 @@ def _train(experiment, stream, out, run, config_path, saving, wandb):
     keras.utils.set_random_seed(experiment.seed)
     model, parent = _new_stream(experiment, stream, out, classes, clip, split.test.video_id)
     check_length(model, experiment.clip_spec(stream, test=True))
+    check_precision(model)
     stages = experiment.streams[stream].stages
     backbones = registry.get(experiment.model.name).BACKBONES
     for stage in stages:  # all that can be wrong is found before the first one trains

@@ -149,6 +149,26 @@ def check_parts(batch_size, accumulate=1, *, compiled=False):
         )
 
 
+def check_precision(model):
+    """Refuses a precision in which a model would learn from wrong gradients.
+
+    On a CPU, oneDNN's gradient of a 3D convolution's kernel is of memory that is not its own where
+    there are fewer frames than the kernel is long, in bfloat16 and on some CPUs (TensorFlow 2.21).
+
+    Raises:
+        ValueError: if the model has 3D convolutions in bfloat16 and there is no GPU.
+    """
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Conv3D)]
+    wrong = any(layer.compute_dtype == "bfloat16" for layer in layers)
+    without = os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0"
+    if wrong and not without and not tf.config.list_logical_devices("GPU"):
+        raise ValueError(
+            f"{model.name} has 3D convolutions, of which TensorFlow computes wrong gradients in "
+            "bfloat16 on a CPU. Set `precision: float32` or, in the environment, "
+            "TF_ENABLE_ONEDNN_OPTS=0. Received: precision=mixed_bfloat16 and no GPU"
+        )
+
+
 def parts_of(batch_size, accumulate=1):
     """How the strategy in use parts a batch, as a phrase."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
