@@ -85,10 +85,10 @@ def px(codes):
     ("change", "cause"),
     [
         (lambda codes: codes, None),
-        (lambda codes: codes[..., ::-1], "the flow is not what the network expects: x and y are swapped$"),
+        (lambda codes: codes[..., ::-1], "is not what the network expects: x and y are swapped$"),
         (lambda codes: 255 - codes, "its sign is turned round, as if frames were taken from last"),
-        (lambda codes: np.stack([255 - codes[..., 0], codes[..., 1]], -1), "the sign of x is turned"),
-        (lambda codes: np.stack([codes[..., 0], 255 - codes[..., 1]], -1), "the sign of y is turned"),
+        (lambda codes: np.stack([255 - codes[..., 0], codes[..., 1]], -1), "the sign of x is"),
+        (lambda codes: np.stack([codes[..., 0], 255 - codes[..., 1]], -1), "the sign of y is"),
         (lambda codes: encode_flow(px(codes), bound=60), "is not 20 px, about (5|6|7)[0-9] px"),
         (lambda codes: encode_flow(px(codes), bound=8), "is not 20 px, about [789] px"),
         (lambda codes: encode_flow(px(codes), bound=0.5), "bound of the flow is too small: much"),

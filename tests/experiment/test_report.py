@@ -210,8 +210,8 @@ def test_in_a_browser(out, tmp_path):
     report([out / "<two> & streams", out / "joint"], path, claims=tmp_path)
     for width in (1280, 500):
         shot = tmp_path / f"{width}.png"
-        command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                   f"--window-size={width},9000", f"--screenshot={shot}", path.as_uri()]  # fmt: skip
+        look = [f"--window-size={width},9000", f"--screenshot={shot}", "--hide-scrollbars"]
+        command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", *look, path.as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         with Image.open(shot) as image:
             pixels = np.asarray(image.convert("RGB")).astype(int)
