@@ -30,7 +30,8 @@ OURS = {
 EVERYTHING = set().union(OURS, *OURS.values())
 ROOMS = OURS | {
     "experiment": EVERYTHING,
-    "cli": {"experiment", "extraction", "datasets", "evaluation", "export", "store", "config"},
+    "cli": {"experiment", "extraction", "datasets", "evaluation", "export", "store", "config"}
+    | {"files"},
 }
 EXTRA = {
     "datasets/synthetic.py": {"cv2"},  # it writes videos; no other data set reads one

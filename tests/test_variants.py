@@ -41,6 +41,7 @@ def test_a_protocol_gives_the_keys_of_a_test(tmp_path):
             {"sampling": {"policy": "even"}, "clip": {"frames_per_segment": 4}},
             "8-segments is for a test of 48 frames. Received: 32 frames",
         ),
+        ({"protocol": ["centre"]}, {}, "`protocol` must be one of"),
         ({"clips": 4}, {}, "evaluation.clips are at even distances: they need"),
         (
             {"clips": 4, "sampling": "random"},
@@ -95,3 +96,14 @@ def test_another_split_has_runs_of_its_own(tmp_path):
     other = config.of_split(config.load(write(tmp_path, content)), "official-3")
     assert other.streams["spatial"].run == "runs/small_official-3/spatial"
     assert other.streams["temporal"].init.run == "out/x_official-3/spatial"
+
+
+def test_another_split_than_groups(tmp_path):
+    content = changed("data", "split", value={"name": "groups", "test_groups": ["g07"], "seed": 3})
+    other = config.of_split(config.load(write(tmp_path, content)), "random-8:2")
+    assert other.data.split.model_dump() == {"name": "random-8:2", "seed": 3, "test_groups": []}
+    content = changed("streams", "spatial", value={"run": "spatial"})
+    with pytest.raises(
+        ValueError, match="must be <folder of runs>/<experiment>/<stream>.*: spatial"
+    ):
+        config.of_split(config.load(write(tmp_path, content)), "official-1")

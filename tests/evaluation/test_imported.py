@@ -72,7 +72,10 @@ def test_probabilities_become_logits(ours, tmp_path):
     assert np.isfinite(found.logits).all()
     assert found.logits[0].argmax() == 2
     np.savez(tmp_path / "p.npz", ids=ours.video_id, labels=ours.label, scores=ours.logits)
-    with pytest.raises(ValueError, match="must hold probabilities. Received: -"):
+    with pytest.raises(ValueError, match="must hold probabilities, whose sum is 1. Received: -"):
+        import_scores(tmp_path / "p.npz", test=TEST, classes=CLASSES, probabilities=True)
+    np.savez(tmp_path / "p.npz", ids=ours.video_id, labels=ours.label, scores=np.full((V, 5), 0.9))
+    with pytest.raises(ValueError, match="with sums of 4.5 to 4.5"):
         import_scores(tmp_path / "p.npz", test=TEST, classes=CLASSES, probabilities=True)
 
 
@@ -100,12 +103,23 @@ def test_numbers_that_are_names(tmp_path):
         ("video_id,label,a\nx,a,nan\n", r"`logits` must be finite"),
         ("video_id,label,a\nx,a,1\nx,a,1\n", r"`video_id` must not repeat"),
         ("video_id,label,a\nx,3,1\n", r"`label` must be in 0..0"),
+        (",video_id,label,a\n0,x,a,1\n", r"each once. Received: \['', 'video_id'"),
+        ("video_id,label,a,a\nx,a,1,2\n", r"each once"),
+        ("video_id,label,a\nx,a,high\n", r"must hold a number for each class"),
     ],
 )
 def test_tables_that_are_none(tmp_path, content, message):
     (tmp_path / "x.csv").write_text(content)
     with pytest.raises(ValueError, match=message):
         import_scores(tmp_path / "x.csv", test=TEST)
+
+
+def test_videos_and_classes_called_na(tmp_path):
+    (tmp_path / "x.csv").write_text("video_id,label,NA,nan\nNA,nan,1,0.5\nnull,NA,0,1\n")
+    found = import_scores(tmp_path / "x.csv", test=TEST)
+    assert found.video_id.tolist() == ["NA", "null"]
+    assert found.classes == ("NA", "nan")
+    assert found.label.tolist() == [1, 0]
 
 
 def test_files_that_are_none(ours, tmp_path):
@@ -122,6 +136,10 @@ def test_files_that_are_none(ours, tmp_path):
     np.savez(tmp_path / "x.npz", ids=ours.video_id, scores=ours.logits, labels=LABEL[:V])
     with pytest.raises(ValueError, match="does not name its classes: give them with --classes"):
         import_scores(tmp_path / "x.npz", test=TEST)
+    (tmp_path / "x.npz").write_bytes((tmp_path / "x.npz").read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"x.npz is damaged"):
+        import_scores(tmp_path / "x.npz", test=TEST)
     table(ours).to_csv(tmp_path / "x.csv", index=False)
-    with pytest.raises(ValueError, match="must have the classes that are given, in their order"):
-        import_scores(tmp_path / "x.csv", test=TEST, classes=CLASSES[::-1])
+    swapped = (*CLASSES[:3], CLASSES[4], CLASSES[3])
+    with pytest.raises(ValueError, match="in their order. .* position 3: 'class_3' and 'class_4'"):
+        import_scores(tmp_path / "x.csv", test=TEST, classes=swapped)

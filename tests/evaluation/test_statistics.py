@@ -37,6 +37,20 @@ def test_the_interval_is_that_of_resampled_videos():
         top1_interval(of_hits(hits), level=95)
 
 
+def test_the_interval_of_several_draws_is_that_of_their_mean():
+    """Videos are resampled, not draws: one that is right in two of three draws counts 2 / 3."""
+    rng = np.random.default_rng(5)
+    hits = rng.random((3, 150)) < rng.random(150)  # some videos are harder than others
+    low, high = top1_interval(*map(of_hits, hits))
+    share = hits.mean(axis=0)
+    drawn = [rng.choice(share, len(share)).mean() for _ in range(20_000)]
+    assert (low, high) == pytest.approx(np.quantile(drawn, (0.025, 0.975)), abs=0.005)
+    assert low < hits.mean() < high
+    assert top1_interval(of_hits(hits[0]), of_hits(hits[0])) == pytest.approx(
+        top1_interval(of_hits(hits[0])), abs=1e-9
+    )
+
+
 def test_the_calibration_error_by_hand():
     """Confidence of e / (e + 2) = 0.576 for each of 10 videos, of which 7 are right."""
     scores = of_hits(np.arange(10) < 7)

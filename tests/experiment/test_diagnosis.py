@@ -1,6 +1,5 @@
 """Each fault is planted, and found; a sound run has none."""
 
-import dataclasses
 import re
 import shutil
 
@@ -18,7 +17,11 @@ from vidrec.experiment.diagnosis.data import data_findings
 from vidrec.experiment.diagnosis.finding import Finding, ranked
 from vidrec.experiment.diagnosis.flow import flow_findings
 from vidrec.experiment.diagnosis.run import diagnose
-from vidrec.experiment.diagnosis.training import training_findings
+from vidrec.experiment.diagnosis.training import (
+    learning_findings,
+    protocol_findings,
+    statistics_findings,
+)
 from vidrec.experiment.evaluate import evaluate
 from vidrec.experiment.runs import load_stream
 from vidrec.experiment.splits import split_videos
@@ -114,13 +117,22 @@ def test_flow_that_is_scaled_image_by_image_on_purpose(root, tmp_path):
     assert scaled == []
 
 
-def look_at_data(run, store=None, index=None, classes=None, trained=None):
+def look_at_data(run, store=None, index=None, classes=None, trained_on=None, flow=True):
     folder, plan = run
     split, found = split_videos(plan)
     store = store or Store(plan.data.root)
-    index = store.index() if index is None else index
-    trained = trained or load_stream(folder)
-    return list(data_findings(store, index, split, classes or found, trained))
+    trained = load_stream(folder)
+    return list(
+        data_findings(
+            store,
+            store.index() if index is None else index,
+            split,
+            classes or found,
+            known=trained.classes,
+            trained_on=trained_on or trained.train_videos,
+            flow=flow,
+        )
+    )
 
 
 def test_faults_of_the_data(run, root, tmp_path):
@@ -132,6 +144,14 @@ def test_faults_of_the_data(run, root, tmp_path):
     assert found.cause.startswith("there is not one flow pair less")
     assert "1 of 18 videos" in found.seen
     assert "6 frames, 4 pairs" in found.seen
+    index = store.index()
+    index.loc[[1, 2], "n_flow"] = 0
+    (found,) = look_at_data(run, index=index)
+    assert (found.how, found.cause) == ("maybe", "some videos have no flow")
+    assert "2 of 18 videos" in found.seen
+    assert look_at_data(run, index=index, flow=False) == []
+    (found,) = look_at_data(run, index=index.assign(n_flow=0))
+    assert (found.how, found.cause) == ("sure", "there is no flow")
     index = store.index().assign(fps=8.0)
     assert causes(look_at_data(run, index=index)) == [
         "frames are far apart, so motion between them is large and hard to find"
@@ -159,71 +179,74 @@ def test_faults_of_classes_and_split(run):
     assert "only here ['Juggling']" in found.seen
     split, _ = split_videos(plan)
     seen = trained.train_videos | {split.test.video_id.iloc[2]}
-    (found,) = look_at_data(run, trained=dataclasses.replace(trained, train_videos=frozenset(seen)))
+    (found,) = look_at_data(run, trained_on=seen)
     assert found.cause.startswith("the network was trained on videos of the test")
     assert "1 of 9" in found.seen
 
 
-def look_at_training(run, log=None, summary=None, videos=None, trained=None, **evaluation):
-    folder, plan = run
-    trained = trained or load_stream(folder)
-    settings = plan.evaluation.model_copy(update=evaluation)
-    plan = plan.model_copy(update={"evaluation": settings})
-    log = pd.DataFrame(columns=["loss", "accuracy", "learning_rate"]) if log is None else log
-    return [
-        finding
-        for finding in training_findings(trained, plan, log, summary, videos)
-        if evaluation or "test is not that of the paper" not in finding.cause
-    ]
+LEARNT = np.minimum(np.linspace(0.1, 1.5, 20), 0.99)
 
 
-def log_of(losses, accuracy=0.99, rate=0.01):
-    return pd.DataFrame({"loss": losses, "accuracy": accuracy, "learning_rate": rate})
+def log_of(accuracy, loss=1.0, rate=0.01):
+    """Losses have a penalty of the weights in them, which may be larger than all else."""
+    return pd.DataFrame({"accuracy": accuracy, "loss": loss, "learning_rate": rate})
 
 
 @pytest.mark.parametrize(
-    ("log", "cause"),
+    ("log", "classes", "cause"),
     [
-        (log_of(np.geomspace(2, 0.01, 20)), None),
-        (log_of([2.0, 2.5, np.nan]), "training diverged"),
-        (log_of([2.0, 30.0, 400.0]), "training diverged"),
-        (log_of([2.2, 2.19, 2.18], 0.11), "nothing was learnt"),
-        (log_of(np.linspace(2, 1, 20), 0.6), "training was ended while it still went on"),
-        (log_of([1.0] * 20, 0.6), None),
+        (log_of(LEARNT), 10, None),
+        (log_of(LEARNT, loss=40.0), 10, None),
+        (log_of([0.1, 0.1, 0.2], [2.0, 2.5, np.nan]), 10, "training diverged"),
+        (log_of([0.1, 0.1, 0.1], [2.0, 30.0, 400.0]), 10, "training diverged"),
+        (log_of([0.1, 0.12, 0.11], 2.3), 10, "nothing was learnt"),
+        (log_of([0.5, 0.5, 0.52], 0.7), 2, "nothing was learnt"),
+        (log_of([0.5, 0.6, 0.7], 0.7), 2, None),
+        (log_of(np.linspace(0.1, 0.6, 20)), 10, "training was ended while it still went on"),
+        (log_of([0.6] * 20), 10, None),
+        (log_of([1.0] * 3), 1, None),
+        (log_of([]), 10, None),
     ],
 )
-def test_faults_of_learning(run, log, cause):
-    found = causes(look_at_training(run, log))
-    assert len(found) == (cause is not None)
+def test_faults_of_learning(log, classes, cause):
+    found = causes(learning_findings(classes, log, None))
+    assert len(found) == (cause is not None), found
     assert cause is None or found[0].startswith(cause)
 
 
-def test_videos_learnt_by_heart(run):
-    log, test = log_of(np.geomspace(2, 0.001, 20)), pd.Series({"top1": 0.5})
-    (found,) = look_at_training(run, log, test)
+def test_videos_learnt_by_heart():
+    log, test = log_of([0.5, 0.9, 0.99]), pd.Series({"top1": 0.5})
+    (found,) = learning_findings(9, log, test)
     assert found.cause == "the network has learnt its videos by heart"
     assert "99.0%, test 50.0%" in found.seen
-    assert look_at_training(run, log, pd.Series({"top1": 0.9})) == []
+    assert list(learning_findings(9, log, pd.Series({"top1": 0.9}))) == []
 
 
 def test_faults_of_the_protocol(run):
-    found = look_at_training(run, sampling="random", draws=3)
-    assert found[0].cause == "the test is not that of the paper"
-    assert "vidrec evaluate --protocol 8-segments (8-segments or 16-segments)" in found[0].advice
-    found = look_at_training(run, resize=(256, 256))
-    assert "the test's images are scaled otherwise than those of training" in causes(found)
+    _, plan = run
+
+    def look(**changes):
+        settings = plan.evaluation.model_copy(update=changes)
+        return list(protocol_findings(plan.model_copy(update={"evaluation": settings})))
+
+    assert look(segments=8) == []
+    (found,) = look(segments=8, crops=10)
+    assert found.cause == "the test is not that of the paper"
+    assert "evaluation has {'crops': 10}; the paper's: 6 frames of each of 8" in found.seen
+    assert "vidrec evaluate --protocol 8-segments (8-segments or 16-segments)" in found.advice
+    (found,) = look(segments=16, resize=(256, 256))
+    assert found.cause == "the test's images are scaled otherwise than those of training"
 
 
 def test_faults_of_batch_normalisation(run):
     """Statistics of clips that are never seen: right with the batch's own, wrong with these."""
-    _, plan = run
-    videos = split_videos(plan)[0].train
-    assert look_at_training(run, videos=videos) == []
-    trained = load_stream(run[0])
+    folder, plan = run
+    videos, trained = split_videos(plan)[0].train, load_stream(folder)
+    assert list(statistics_findings(trained, plan, videos)) == []
     for layer in trained.model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.moving_variance.assign(layer.moving_variance * 100)
-    (found,) = look_at_training(run, videos=videos, trained=trained)
+    (found,) = statistics_findings(trained, plan, videos)
     assert found.cause == "the moving statistics of batch normalisation do not fit the data"
     assert "bn_momentum" in found.advice
 
@@ -236,17 +259,67 @@ def test_the_likeliest_comes_first():
     assert causes(ranked(made)) == ["sure", "sure", "likely", "maybe"]
 
 
+def store_with(root, folder, change):
+    """A copy of the store, the rows of whose index `change` has changed."""
+    shutil.copytree(root / "store", folder / "store")
+    index = pd.read_csv(folder / "store/index.csv", keep_default_na=False)
+    change(index)
+    index.to_csv(folder / "store/index.csv", index=False)
+    return folder / "store"
+
+
 def test_diagnose_by_the_command_line(run, root, tmp_path, capsys):
     folder, _ = run
     found = diagnose(folder)
     assert causes(found) == ["the test is not that of the paper"]  # one segment of six frames
-    shutil.copytree(root / "store", tmp_path / "store")
-    index = pd.read_csv(tmp_path / "store/index.csv", keep_default_na=False)
-    index.loc[0, ["status", "message"]] = "failed", "clip.avi is empty"
-    index.to_csv(tmp_path / "store/index.csv", index=False)
-    assert cli.main(["diagnose", str(folder), str(tmp_path / "store")]) == 0
+
+    def fail(index):
+        index.loc[0, ["status", "message"]] = "failed", "clip.avi is empty"
+
+    assert cli.main(["diagnose", str(folder), str(store_with(root, tmp_path, fail))]) == 0
     out = capsys.readouterr().out
-    assert "1. maybe: some videos are not whole" in out
+    assert "1. maybe: the test is not that of the paper" in out
+    assert "2. maybe: some videos are not whole" in out
     assert "    do:   vidrec audit names them" in out
     assert cli.main(["diagnose", str(tmp_path)]) == 2
-    assert "holds no complete run" in capsys.readouterr().err
+    assert "holds no run of a stream" in capsys.readouterr().err
+
+
+def test_what_the_data_refuse_is_a_finding(run, root, tmp_path):
+    """Flow of which the index says that it has another bound."""
+
+    def other_bound(index):
+        index["flow_parameters"] = index.flow_parameters.str.replace(
+            '"bound": 20.0', '"bound": 15.0'
+        )
+
+    found = diagnose(run[0], store_with(root, tmp_path, other_bound))
+    assert found[0].cause == "these data cannot give the clips that the run takes"
+    assert "must be what data.flow says" in found[0].seen
+    assert "the test is not that of the paper" in causes(found)
+
+
+def test_a_video_without_flow_hides_no_fault_of_the_others(run, root, tmp_path):
+    store = Store(
+        store_with(root, tmp_path, lambda index: index.__setitem__("n_flow", [0] + [5] * 17))
+    )
+    for row in store.index().itertuples():
+        for pair in range(1, 6):
+            x, y = (store.path(kind, row.video_id, pair) for kind in ("flow_x", "flow_y"))
+            x.rename(tmp_path / "x"), y.rename(x), (tmp_path / "x").rename(y)
+    found = causes(diagnose(run[0], store.root))
+    assert "the flow is not what the network expects: x and y are swapped" in found
+    assert "some videos have no flow" in found
+
+
+def test_a_run_that_stopped_can_be_diagnosed(run, tmp_path):
+    folder = tmp_path / "tiny/joint"
+    shutil.copytree(run[0], folder)
+    (folder / "stream.weights.h5").unlink()
+    log = pd.read_csv(folder / "log.csv")
+    log.assign(loss=[*log.loss[:-1], np.nan]).to_csv(folder / "log.csv", index=False)
+    found = causes(diagnose(folder))
+    assert set(found[:2]) == {
+        "training diverged: the learning rate is too high",
+        "training has not come to its end",
+    }

@@ -27,6 +27,7 @@ R3D = {
     "evaluation": {"sampling": "centre", "resize": [32, 32], "each_epoch": False, "batch_size": 6},
 }
 SYNTHETIC = {"groups": 2, "test_groups": 1, "clips": 2, "frames": 6, "size": 72}
+ONE = "centre, consecutive, 1 segments of 8 frames"
 SPLITS = ("random-8:1:1", "random-6:2:2")
 
 pytestmark = pytest.mark.filterwarnings("ignore:\\d+ videos are so short")
@@ -62,12 +63,12 @@ def out(root, tmp_path_factory):
 def test_clips_over_the_whole_video_are_averaged(root, out):
     evaluate(plan(root, clips=3, views_on="probabilities"), out)
     several = load_scores(out / "tiny/evaluation/spatial.npz")
-    assert several.stamp["protocol"] == "centre, 1 segments, 3 clips"
+    assert several.stamp["protocol"] == f"{ONE}, 3 clips averaged on probabilities"
     assert several.stamp["draws"][0]["clips"] == 3
     np.testing.assert_allclose(np.exp(several.logits).sum(axis=1), 1, rtol=1e-5)
     evaluate(plan(root), out)
     one = load_scores(out / "tiny/evaluation/spatial.npz")
-    assert one.stamp["protocol"] == "centre, 1 segments"
+    assert one.stamp["protocol"] == ONE
     # 6 frames there are and 8 are taken: all three clips are alike
     np.testing.assert_allclose(np.exp(several.logits), softmax(one.logits), rtol=1e-4, atol=1e-7)
 
@@ -77,9 +78,9 @@ def test_another_protocol_by_the_command_line(root, out, tmp_path, capsys):
     path.write_text(config.dump(plan(root)))
     command = ["evaluate", str(path), "--out", str(out), "--protocol"]
     assert cli.main([*command, "dense-clips"]) == 0
-    stamp = load_scores(out / "tiny/evaluation/spatial.npz").stamp
-    assert stamp["protocol"] == "centre, 1 segments, 10 clips"
-    saved = config.load(out / "tiny/evaluation/config.yaml")
+    stamp = load_scores(out / "tiny/evaluation_dense-clips/spatial.npz").stamp
+    assert stamp["protocol"] == f"{ONE}, 10 clips averaged on probabilities"
+    saved = config.load(out / "tiny/evaluation_dense-clips/config.yaml")
     assert saved.evaluation.protocol == "dense-clips"
     assert cli.main([*command, "24-frames"]) == 2
     assert "protocol 24-frames is for" in capsys.readouterr().err
@@ -118,6 +119,18 @@ def test_the_mean_of_several_splits(root, out, tmp_path, capsys):
     path.write_text(config.dump(plan(root)))
     assert cli.main(["evaluate", str(path), "--out", str(out), "--splits", *SPLITS]) == 0
     assert f"{found['mean'].iloc[0]:.1%}" in capsys.readouterr().out
+    command = [
+        "evaluate",
+        str(path),
+        "--out",
+        str(out),
+        "--splits",
+        *SPLITS,
+        "--side",
+        "validation",
+    ]
+    assert cli.main(command) == 2
+    assert "--splits goes without --split" in capsys.readouterr().err
     with pytest.raises(ValueError, match="must be two or more, each once"):
         evaluate_splits(plan(root), out, SPLITS[:1])
     with pytest.raises(FileNotFoundError, match="tiny_random-7:1:2"):
@@ -143,13 +156,18 @@ def test_score_files_by_the_command_line(root, out, tmp_path, capsys):
     assert cli.main(["compare", like, file]) == 0
     assert "0 videos only the first has right, 0 only the second" in capsys.readouterr().out
 
-    split = ["--protocol", "centre, 1 segments", "--split", SPLITS[0]]
+    split = ["--protocol", ONE, "--split", SPLITS[0]]
     assert cli.main(["import-scores", str(theirs), *split, "--out", file]) == 0
     assert cli.main(["fuse", like, file]) == 0
     assert cli.main(["import-scores", str(theirs), "--out", file]) == 2
     assert "--like, or --protocol and --split" in capsys.readouterr().err
     assert cli.main(["fuse", like, file, "--sweep"]) == 2
     assert "vidrec evaluate --side validation" in capsys.readouterr().err
+    assert cli.main(["fuse", like, file, "--sweep", "--weights", "1", "2"]) == 2
+    assert "leave --weights, --normalize out" in capsys.readouterr().err
+    both = ["--like", like, *split]
+    assert cli.main(["import-scores", str(theirs), *both, "--out", file]) == 2
+    assert "leave --protocol and --split out" in capsys.readouterr().err
     held_out = str(out / "tiny/evaluation_validation/spatial.npz")
     weights = tmp_path / "weights.csv"
     assert cli.main(["fuse", held_out, held_out, "--sweep", "--out", str(weights)]) == 0

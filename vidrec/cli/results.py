@@ -12,13 +12,18 @@ def fuse(options):
     from vidrec.evaluation.report import score_table
     from vidrec.evaluation.scores import load_scores, save_scores
     from vidrec.evaluation.sweep import sweep_weights
+    from vidrec.files import write_atomic
 
     scores = [load_scores(path) for path in options.files]
     if options.sweep:
-        found = sweep_weights(scores, on=options.on)
+        if options.weights or options.normalize:
+            raise ValueError(
+                "--sweep looks for the weights itself: leave --weights, --normalize out"
+            )
+        found = sweep_weights(scores, on=options.on, step=options.step)
         print(found.head(10).to_string(index=False))
         if options.out:
-            found.to_csv(options.out, index=False)
+            write_atomic(options.out, found.to_csv(index=False).encode())
             print(options.out)
         return
     weights = options.weights or [1.0] * len(scores)
@@ -50,6 +55,8 @@ def import_scores(options):
     from vidrec.evaluation.scores import load_scores, save_scores
 
     classes = Path(options.classes).read_text().splitlines() if options.classes else None
+    if options.like and (options.protocol or options.split):
+        raise ValueError("--like says what the scores are of: leave --protocol and --split out")
     if options.like:
         like = load_scores(options.like)
         test, classes = like.stamp, classes or like.classes
@@ -97,6 +104,8 @@ def add(verbs):
     new.add_argument("--normalize", action="store_true", help="divide by the sum of the weights")
     text = "look for the best weights; the files are of `vidrec evaluate --side validation`"
     new.add_argument("--sweep", action="store_true", help=text)
+    text = "of the weights of --sweep, from one to the next; default 0.05"
+    new.add_argument("--step", type=float, default=0.05, help=text)
     new.add_argument("--out", help="score file to write; of --sweep a .csv of all weights")
 
     text = "whether one of two score files is better: accuracies, intervals, McNemar's test"
@@ -108,7 +117,7 @@ def add(verbs):
     new.add_argument("file", help=".csv (video_id, label, a column a class) or .npz")
     new.add_argument("--out", required=True, help="score file to write")
     new.add_argument("--like", help="score file of the same test and the same classes")
-    new.add_argument("--protocol", help="of the test, as score files have it")
+    new.add_argument("--protocol", help="of the test, in the words of our score files")
     new.add_argument("--split", help="of the test, as official-1")
     new.add_argument("--side", choices=("test", "validation"), default="test")
     new.add_argument("--classes", help="text file, a class a line, in the order of the scores")

@@ -38,11 +38,13 @@ def evaluate(options):
 
     experiment = experiment_of(options)
     if options.splits:
-        found = evaluate_splits(experiment, options.out, options.splits)
+        if options.split or options.side != "test":
+            raise ValueError("--splits goes without --split, and is of the tests, not of --side")
+        found = evaluate_splits(experiment, options.out, options.splits, named=options.protocol)
         print(found.to_string(float_format=lambda share: f"{share:.1%}"))
         return
-    print(table(score(experiment, options.out, side=options.side)))
-    folder = evaluation_folder(experiment, options.out, options.side)
+    print(table(score(experiment, options.out, side=options.side, named=options.protocol)))
+    folder = evaluation_folder(experiment, options.out, options.side, options.protocol)
     print(f"Scores, accuracy per class, confusion matrices: {folder}")
 
 
@@ -94,7 +96,7 @@ def add(verbs):
     new.add_argument("--wandb", metavar="PROJECT", help=text)
 
     new = _add_experiment(verbs, "evaluate", evaluate, "top-1, top-5, per class, confusion; fusion")
-    new.add_argument("--protocol", help="another test than the file's: three-draws, centre, ...")
+    new.add_argument("--protocol", help="another test than the file's, in a folder of its own")
     text = "validation: the videos on which `vidrec fuse --sweep` may look for weights"
     new.add_argument("--side", choices=("test", "validation"), default="test", help=text)
     text = "several splits, their mean and standard deviation"

@@ -44,6 +44,7 @@ PROTOCOLS = {
             "clips": 1,
             "views_on": "probabilities",
         },
+        frames=25,
         policy="intervals",
     ),
     "8-segments": Protocol(
@@ -89,7 +90,7 @@ def settings_of(name, given):
     Raises:
         ValueError: if there is no such protocol, or a key says something else than it.
     """
-    if name not in PROTOCOLS:
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise ValueError(
             f"`protocol` must be one of {', '.join(PROTOCOLS)}. Received: protocol={name!r}"
         )

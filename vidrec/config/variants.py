@@ -24,7 +24,7 @@ def of_split(experiment, split):
         return experiment
     content = experiment.model_dump()
     content["name"] += f"_{split}"
-    content["data"]["split"]["name"] = split
+    content["data"]["split"] = {"name": split, "seed": experiment.data.split.seed}
     for stream in content["streams"].values():
         init = stream["init"]
         if stream["run"]:
@@ -36,6 +36,11 @@ def of_split(experiment, split):
 
 def _run_of(run, split):
     path = PurePath(run)
+    if not path.parent.name:
+        raise ValueError(
+            f"A run must be <folder of runs>/<experiment>/<stream> to have one of another split. "
+            f"Received: {run}"
+        )
     return str(path.parent.with_name(f"{path.parent.name}_{split}") / path.name)
 
 

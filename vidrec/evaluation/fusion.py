@@ -114,13 +114,13 @@ def join(scores):
         if first.classes != other.classes:
             raise ValueError(
                 f"{pair} must have the same classes in the same order. "
-                f"Received: {_difference(first.classes, other.classes)}"
+                f"Received: {difference(first.classes, other.classes)}"
             )
         order = pd.Index(other.video_id).get_indexer(first.video_id)  # -1: not there
         if (order < 0).any() or len(first.video_id) != len(other.video_id):
             raise ValueError(
                 f"{pair} must hold the same videos. "
-                f"Received: {_difference(first.video_id.tolist(), other.video_id.tolist())}"
+                f"Received: {difference(first.video_id.tolist(), other.video_id.tolist())}"
             )
         label = other.label[order]
         wrong = np.flatnonzero(label != first.label)
@@ -136,7 +136,7 @@ def join(scores):
     return joined
 
 
-def _difference(left, right):
+def difference(left, right):
     """What two lists of names do not share, at most 5 of each; or where their order differs."""
     ours, theirs = (pd.Index(a).difference(b).tolist() for a, b in ((left, right), (right, left)))
     if ours or theirs:

@@ -1,11 +1,12 @@
 """Scores of other tools as score files: a csv table, or the arrays of a `.npz`."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from vidrec.evaluation.fusion import SHARED
+from vidrec.evaluation.fusion import SHARED, difference
 from vidrec.evaluation.scores import Scores
 
 NAMES = {  # what others call them
@@ -43,21 +44,26 @@ def import_scores(path, *, test, classes=None, probabilities=False):
     read = {".csv": _table, ".npz": _arrays}.get(path.suffix)
     if read is None:
         raise ValueError(f"`path` must be a .csv or .npz. Received: {path}")
-    found = read(path)
+    try:
+        found = read(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
     names = found.pop("classes", None)
     if classes is None and names is None:
         raise ValueError(f"{path} does not name its classes: give them with --classes")
     if classes is not None and names is not None and list(classes) != list(names):
         raise ValueError(
             f"{path} must have the classes that are given, in their order. "
-            f"Received: {list(names)[:5]} ... there, {list(classes)[:5]} ... given"
+            f"Received: {difference(list(names), list(classes))}"
         )
     classes = tuple(str(name) for name in (names if classes is None else classes))
     if probabilities:
         values = np.asarray(found["logits"], np.float64)
-        if values.min() < 0 or values.max() > 1 + 1e-3:
+        sums = values.sum(axis=1)
+        if not (values >= 0).all() or np.abs(sums - 1).max() > 0.01:
             raise ValueError(
-                f"{path} must hold probabilities. Received: {values.min()} to {values.max()}"
+                f"{path} must hold probabilities, whose sum is 1. Received: {values.min():g} to "
+                f"{values.max():g}, with sums of {sums.min():g} to {sums.max():g}"
             )
         found["logits"] = np.log(np.maximum(values, TINY))
     found["label"] = _numbers(found["label"], classes, path)
@@ -69,24 +75,33 @@ def import_scores(path, *, test, classes=None, probabilities=False):
 
 
 def _table(path):
-    table = pd.read_csv(path, dtype={"video_id": str, "label": str})
-    missing = [name for name in ("video_id", "label") if name not in table]
-    if missing or len(table.columns) < 3:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, header=None)
+    names = table.iloc[0].astype(str).tolist()
+    wrong = {"video_id", "label"} - set(names) or len(set(names)) < len(names) or "" in names
+    if wrong or len(names) < 3:
         raise ValueError(
-            f"{path} must have the columns video_id, label and one for each class. "
-            f"Received: {list(table.columns)[:8]}"
+            f"{path} must have the columns video_id, label and one for each class, each once. "
+            f"Received: {names[:8]}"
         )
+    table = table[1:].set_axis(names, axis=1)
     logits = table.drop(columns=["video_id", "label"])
     return {
-        "video_id": table.video_id.tolist(),
-        "label": table.label.to_numpy(),
-        "logits": logits.to_numpy(np.float64),
+        "video_id": table["video_id"].astype(str).tolist(),
+        "label": table["label"].to_numpy(),
+        "logits": _floats(logits, path),
         "classes": list(logits.columns),
     }
 
 
+def _floats(table, path):
+    try:
+        return table.to_numpy(np.float64)
+    except ValueError as error:
+        raise ValueError(f"{path} must hold a number for each class. ({error})") from error
+
+
 def _arrays(path):
-    with np.load(path) as file:  # allow_pickle stays False
+    with open(path, "rb") as data, np.load(data) as file:  # allow_pickle stays False
         there = {name.lower(): name for name in file.files}
         found = {}
         for ours, theirs in NAMES.items():

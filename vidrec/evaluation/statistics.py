@@ -12,27 +12,30 @@ from vidrec.evaluation.fusion import join
 DRAWS = 10_000
 
 
-def top1_interval(scores, *, level=0.95, seed=0):
+def top1_interval(*draws, level=0.95, seed=0):
     """The bootstrap interval of top-1: what it would be on V videos drawn from these, with return.
 
+    Where all videos are right it is 100 to 100 %, which says nothing of other videos.
+
     Args:
-        scores: Scores (V, N).
-        level: float in (0, 1), the share of the draws that are inside.
+        *draws: Scores (V, N) of the same videos in the same order; of several the mean accuracy is
+            meant.
+        level: float in (0, 1), the share of the resampled tests that are inside.
         seed: int.
 
     Returns:
-        (low, high), float, 0 to 1: the percentiles of 10,000 draws.
+        (low, high), float, 0 to 1: the percentiles of 10,000 resampled tests.
 
     Raises:
         ValueError: if `level` is outside its range.
     """
     if not 0 < level < 1:
         raise ValueError(f"`level` must be in (0, 1). Received: level={level}")
-    videos = len(scores.label)
-    right = int((scores.logits.argmax(axis=1) == scores.label).sum())
-    # Of V draws, each is right by the same chance: their number is binomial.
-    draws = np.random.default_rng(seed).binomial(videos, right / videos, DRAWS) / videos
-    low, high = np.quantile(draws, ((1 - level) / 2, (1 + level) / 2))
+    hits = sum((each.logits.argmax(axis=1) == each.label).astype(int) for each in draws)
+    counts = np.bincount(hits, minlength=len(draws) + 1)  # videos that are right so many times
+    drawn = np.random.default_rng(seed).multinomial(len(hits), counts / len(hits), DRAWS)
+    shares = drawn @ np.arange(len(counts)) / (len(hits) * len(draws))
+    low, high = np.quantile(shares, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
 
 

@@ -15,32 +15,33 @@ from vidrec.experiment.splits import describe, split_videos
 from vidrec.files import sha256, write_atomic
 
 
-def evaluate(experiment, out, *, side="test"):
+def evaluate(experiment, out, *, side="test", named=None):
     """Scores the test videos with each stream and with their fusion, and writes the results.
 
     Args:
         experiment: config.Experiment, its streams trained.
         out: folder of all runs.
         side: "test", or "validation" for the videos on which fusion weights may be looked for.
+        named: str or None, what the folder's name ends with, of a test that is not the file's.
 
     Writes into `evaluation_folder`: a score file for each stream and draw and for the mean of the
     draws, accuracy per class, confusion matrix (CSV, PNG) and the most confused pairs of streams
-    and fusion, the configuration, and `summary.csv`. All but the accuracies of its first columns
-    are of the draws' mean scores.
+    and fusion, the configuration, and `summary.csv`. All but the accuracies are of the draws' mean
+    scores.
 
     Returns:
         DataFrame with one row for each stream and one for the fusion: top1 and top5 (mean over the
         draws), top1_low and top1_high (their range), mean_class_accuracy, chance, videos;
-        interval_low and interval_high (bootstrap, 95 %) and calibration_error; missing and expected
-        videos of the whole data set; and trained_missing and trained_expected, of the training that
-        lacked most.
+        interval_low and interval_high (bootstrap of top1, 95 %); calibration_error; missing and
+        expected videos of the whole data set; and trained_missing and trained_expected, of the
+        training that lacked most.
 
     Raises:
         FileNotFoundError: if a stream is not trained.
         ValueError: if a stream was trained on other classes, otherwise than it is to be tested, or
             on a video of the test; if the split has no such side.
     """
-    folder = evaluation_folder(experiment, out, side)
+    folder = evaluation_folder(experiment, out, side, named)
     split, classes = split_videos(experiment)
     if side not in split.sides:
         raise ValueError(
@@ -63,11 +64,11 @@ def evaluate(experiment, out, *, side="test"):
     for name, results in draws.items():
         mean = fusion.average_scores(results)
         _write(folder, name, mean)
-        averaged = experiment.evaluation.average == "scores"
+        counted = [mean] if experiment.evaluation.average == "scores" else results
         rows.append(
             {"stream": name}
-            | _accuracies([mean] if averaged else results)
-            | dict(zip(("interval_low", "interval_high"), top1_interval(mean), strict=True))
+            | _accuracies(counted)
+            | dict(zip(("interval_low", "interval_high"), top1_interval(*counted), strict=True))
             | {"calibration_error": calibration_error(mean)}
             | {"missing": split.missing, "expected": split.expected}
             | dict(zip(("trained_missing", "trained_expected"), partial, strict=True))
@@ -96,13 +97,14 @@ def _write(folder, name, mean):
     plots.plot_confusion(matrix, folder / f"{name}_confusion.png", name)
 
 
-def evaluate_splits(experiment, out, splits):
+def evaluate_splits(experiment, out, splits, *, named=None):
     """Evaluates several splits of a data set; `<out>/<name>/splits.csv` has what is returned.
 
     Args:
         experiment: config.Experiment; see `config.of_split` for the runs of the other splits.
         out: folder of all runs.
         splits: names, two or more.
+        named: see `evaluate`.
 
     Returns:
         float DataFrame, rows the streams and the fusion: top-1 of each split, their mean and their
@@ -117,17 +119,18 @@ def evaluate_splits(experiment, out, splits):
     found = {}
     for split in splits:
         print(f"{split}:", flush=True)
-        found[split] = evaluate(config.of_split(experiment, split), out).top1
+        found[split] = evaluate(config.of_split(experiment, split), out, named=named).top1
     table = pd.DataFrame(found)
     table = table.assign(mean=table.mean(axis=1), sd=table.std(axis=1, ddof=1))
     write_atomic(Path(out) / experiment.name / "splits.csv", table.to_csv().encode())
     return table
 
 
-def evaluation_folder(experiment, out, side="test"):
-    """Where `evaluate` writes, Path."""
-    named = "evaluation" if side == "test" else f"evaluation_{side}"
-    return Path(out) / experiment.name / named
+def evaluation_folder(experiment, out, side="test", named=None):
+    """Where `evaluate` writes, Path: `<out>/<experiment>/evaluation`, with what is not as usual
+    behind it."""
+    parts = ["evaluation", *(side for side in [side] if side != "test"), *filter(None, [named])]
+    return Path(out) / experiment.name / "_".join(parts)
 
 
 def _score_draws(experiment, trained, split, side, classes, folder):
@@ -153,7 +156,7 @@ def _score_draws(experiment, trained, split, side, classes, folder):
         stamp = {
             "experiment": experiment.name,
             "stream": stream,
-            "protocol": _protocol(settings, clip),
+            "protocol": _protocol(experiment, clip),
             "draw": draw,
             "split": experiment.data.split.model_dump(mode="json"),
             "side": side,
@@ -183,11 +186,14 @@ def _score_draws(experiment, trained, split, side, classes, folder):
         yield result
 
 
-def _protocol(settings, clip):
+def _protocol(experiment, clip):
     """What must agree of two tests, in words."""
-    clips = f", {settings.clips} clips" if settings.clips > 1 else ""
-    views = f"{clips}, {settings.crops} views" if settings.crops > 1 else clips
-    return f"{settings.sampling}, {clip.segments} segments{views}"
+    settings, frames = experiment.evaluation, clip.frames_per_segment
+    of = f" of {frames} frames" if frames > 1 else ""
+    words = f"{settings.sampling}, {experiment.sampling.policy}, {clip.segments} segments{of}"
+    for number, name in ((settings.clips, "clips"), (settings.crops, "crops")):
+        words += f", {number} {name}" if number > 1 else ""
+    return words + (f" averaged on {settings.views_on}" if settings.views > 1 else "")
 
 
 def _saved(path, stamp, video_ids):

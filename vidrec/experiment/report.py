@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ import vidrec
 from vidrec import config
 from vidrec.clip import ClipSpec
 from vidrec.evaluation import metrics
-from vidrec.evaluation.claims import NEEDS_DATA, read_claims
+from vidrec.evaluation.claims import read_claims
 from vidrec.evaluation.scores import load_scores
 from vidrec.experiment.claims import CLAIMS
 from vidrec.experiment.evidence import draw_evidence
@@ -59,14 +60,14 @@ def _run(run, claims, root, evidence):
         raise FileNotFoundError(
             f"{run} must hold an evaluation: run `vidrec evaluate` with its configuration first."
         )
-    overrides = {} if root is None else {"root": root}
+    overrides = {"allow_missing": True} | ({} if root is None else {"root": root})
     experiment = config.load(folder / CONFIG, **overrides)
     out = run.parent
     summary = pd.read_csv(folder / "summary.csv", index_col="stream")
     main = summary.index[-1]  # the fusion, where there is one
     trained = {name: load_for(experiment, name, out) for name in experiment.streams}
     scores = load_scores(folder / f"{main}.npz")
-    videos = _videos(experiment)
+    videos = _videos(experiment, scores)
     shown = {
         "name": experiment.name,
         "facts": _facts(experiment, scores),
@@ -74,7 +75,7 @@ def _run(run, claims, root, evidence):
         "accuracy": [_accuracy(name, row) for name, row in summary.iterrows()],
         "chance": f"{summary.chance.iloc[0]:.1%}",
         "protocol": scores.stamp["protocol"],
-        "claims": _claims(claims, experiment.name),
+        "claims": list(_claims(claims, experiment, summary.loc[main])),
         "curves": [],
         "training": {},
         "confusion": _picture(folder / f"{main}_confusion.png"),
@@ -96,12 +97,12 @@ def _run(run, claims, root, evidence):
     return shown
 
 
-def _videos(experiment):
-    """The test's rows of the index, or None where there is no store."""
+def _videos(experiment, scores):
+    """The index's rows of the test, or None where the store has not all of them."""
     if not Store(experiment.data.root, experiment.data.layout).index_path.is_file():
         return None
     split, _ = split_videos(experiment)
-    return split.test
+    return split.test if set(scores.video_id) <= set(split.test.video_id) else None
 
 
 def _facts(experiment, scores):
@@ -121,7 +122,7 @@ def _warnings(summary, videos):
         of = f"{first.trained_missing:,.0f} of {first.trained_expected:,.0f}"
         yield f"Trained on partial data: {of} videos were missing."
     if videos is None:
-        yield "The store of frames and flow is not here, so no videos are shown (--data)."
+        yield "The frames and flow of these videos are not here, so none are shown (--data)."
 
 
 def _accuracy(name, row):
@@ -137,28 +138,31 @@ def _accuracy(name, row):
     }
 
 
-def _claims(folder, name):
-    """The accuracies that a paper claims for the experiment of this name."""
-    found = []
+def _claims(folder, experiment, ours):
+    """(Claim, ours) of what a paper claims for this experiment and needs data. Ours is that of its
+    evaluation, of a row whose command ends with that."""
     for path in sorted(folder.glob(f"*/{CLAIMS}")):
-        files = {file.name for file in path.parent.glob("*.yaml") if _named(file, name)}
-        found += [
-            claim
-            for claim in read_claims(path)
-            if claim.verdict == NEEDS_DATA
-            and claim.unit == "%"
-            and any(f"/{file}" in claim.command.split("CONFIG=")[-1] for file in files)
-        ]
-    return found
+        files = [file for file in path.parent.glob("*.yaml") if _named(file, experiment)]
+        for claim in read_claims(path):
+            last = re.split(r" && |; ", claim.command)[-1]
+            if not any(last.endswith(f"/{file.name}") for file in files):
+                continue
+            evaluated = claim.unit == "%" and " evaluate " in last
+            top = ours.top5 if "top-5" in claim.claim else ours.top1
+            yield claim, f"{top:.1%}" if evaluated else ""
 
 
-def _named(file, name):
+def _named(file, experiment):
+    """Whether it is the experiment's file, on whatever split."""
+    name = experiment.name.removesuffix(f"_{experiment.data.split.name}")
     return any(line.strip() == f"name: {name}" for line in file.read_text().splitlines())
 
 
 def _training(run):
     log = read_log(run / "log.csv")
-    epochs = ", ".join(f"{len(rows)} epochs of {stage}" for stage, rows in log.groupby("stage"))
+    epochs = ", ".join(
+        f"{len(rows)} epochs of {stage}" for stage, rows in log.groupby("stage", sort=False)
+    )
     return (
         f"{epochs}; at the end loss {log.loss.iloc[-1]:.3f}, accuracy {log.accuracy.iloc[-1]:.1%}"
     )

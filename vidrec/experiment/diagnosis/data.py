@@ -8,7 +8,7 @@ LOOKED_AT = 50  # videos whose files are counted
 SLOW = 12  # frames a second, below which motion is not that of the papers' videos
 
 
-def data_findings(store, index, split, classes, trained):
+def data_findings(store, index, split, classes, *, known, trained_on, flow):
     """Findings of the index, the files, the classes and the split.
 
     Args:
@@ -16,14 +16,16 @@ def data_findings(store, index, split, classes, trained):
         index: DataFrame, its index.
         split: gate.Split, by which the run is tested.
         classes: tuple of the data's class names, in the order of their lists.
-        trained: runs.TrainedStream.
+        known: tuple of those of the run, in the order of the logits.
+        trained_on: ids of the videos that it was trained on.
+        flow: bool, whether it takes flow.
 
     Yields:
         Finding.
     """
-    yield from _frames(store, index)
-    yield from _classes(classes, trained.classes)
-    seen = sorted(set(split.test.video_id) & trained.train_videos)
+    yield from _frames(store, index, flow)
+    yield from _classes(classes, known)
+    seen = sorted(set(split.test.video_id) & set(trained_on))
     if seen:
         yield Finding(
             how="sure",
@@ -42,7 +44,7 @@ def data_findings(store, index, split, classes, trained):
         )
 
 
-def _frames(store, index):
+def _frames(store, index, flow):
     whole = index[index.status == "ok"]
     wrong = whole[(whole.n_flow > 0) & (whole.n_flow != whole.n_frames - 1)]
     if len(wrong):
@@ -65,6 +67,14 @@ def _frames(store, index):
                 f"which should have {other[0].n_frames}",
                 advice="vidrec audit --repair extracts them again",
             )
+    bare = whole[whole.n_flow == 0]
+    if flow and len(bare):
+        yield Finding(
+            how="sure" if len(bare) == len(whole) else "maybe",
+            cause="some videos have no flow" if len(bare) < len(whole) else "there is no flow",
+            seen=f"{len(bare)} of {len(whole)} videos, the first is {bare.video_id.iloc[0]}",
+            advice="extract it: vidrec extract-flow",
+        )
     if len(whole) < len(index):
         yield Finding(
             how="maybe",
@@ -102,5 +112,5 @@ def _classes(here, there):
             how="sure",
             cause="the classes are in another order than in training",
             seen=f"first at position {at}: {there[at]} there, {here[at]} here",
-            advice="take the official lists of the training (--lists), or its classes.txt",
+            advice="give data.lists the lists of the training, whose order its classes.txt has",
         )

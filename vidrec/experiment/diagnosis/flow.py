@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from vidrec.clip import ClipSpec, decode_flow
+from vidrec.clip import ClipSpec, decode_flow, encode_flow
 from vidrec.experiment.diagnosis.finding import Finding
 from vidrec.extraction.engines import FlowSettings, compute_flow
 from vidrec.pipeline.source import ClipSource
@@ -13,7 +13,7 @@ MOVES = 1.0  # px, of a pixel that counts as moving
 SATURATED = 0.05  # share of codes at an end of the scale
 FULL = 0.8  # share of images that reach both ends: each was scaled by itself
 FLAT = 1.5  # deviation of codes: hardly anything is left of the motion
-CENTRE = 4  # codes that a set's median may be off 128
+CENTRE = 4  # codes that the median may be off that of the frames' own motion
 ALIKE, UNLIKE = 0.5, 0.25  # cosines
 SCALE = 1.6  # times that flow may be too small or too large
 OTHERS = {  # what else the two channels may be, as (u, v) of (a, b)
@@ -22,6 +22,8 @@ OTHERS = {  # what else the two channels may be, as (u, v) of (a, b)
     "the sign of x is turned round": lambda a, b: (-a, b),
     "the sign of y is turned round": lambda a, b: (a, -b),
     "x and y are swapped and their sign is turned round": lambda a, b: (-b, -a),
+    "x and y are swapped, and the sign of what was x is turned round": lambda a, b: (b, -a),
+    "x and y are swapped, and the sign of what was y is turned round": lambda a, b: (-b, a),
 }
 
 
@@ -40,7 +42,12 @@ def flow_findings(store, table, settings):
     if not len(table):
         return
     codes, given, found = _compare(store, table.iloc[:: max(1, len(table) // VIDEOS)], settings)
-    yield from _of_codes(codes, settings)
+    if settings.quantize == "bound":
+        scaled = _scaled_alone(codes)
+        if scaled is not None:
+            yield scaled  # nothing else means anything then
+            return
+        yield from _of_codes(codes, found, settings)
     yield from _of_motion(given, found, settings)
 
 
@@ -67,34 +74,41 @@ def _compare(store, table, settings):
     return codes, given, motion
 
 
-def _of_codes(codes, settings):
-    every = np.concatenate([image.reshape(-1, 2) for image in codes])
-    ends = np.isin(every, (0, 255)).mean()
+def _scaled_alone(codes):
     spans = np.array([np.ptp(image[..., axis]) for image in codes for axis in (0, 1)])
-    full, middle = (spans >= 254).mean(), np.median(every, axis=0)
-    if settings.quantize == "bound" and full > FULL:
-        yield Finding(
-            how="likely",
-            cause="each flow image was scaled to its own smallest and largest motion",
-            seen=f"{full:.0%} of the images have codes 0 and 255",
-            advice="extract flow with one bound for all (vidrec extract-flow), or set "
-            "data.flow.quantize: minmax in training and test alike",
-        )
-    elif ends > SATURATED:
+    full = (spans >= 254).mean()
+    if full <= FULL:
+        return None
+    return Finding(
+        how="likely",
+        cause="each flow image was scaled to its own smallest and largest motion",
+        seen=f"{full:.0%} of the images have codes 0 and 255",
+        advice="extract flow with one bound for all (vidrec extract-flow), or set "
+        "data.flow.quantize: minmax in training and test alike",
+    )
+
+
+def _of_codes(codes, found, settings):
+    """Of the codes beside those that the frames' own motion would have."""
+    own = [encode_flow(flow, bound=settings.bound) for flow in found]
+    every, own = (np.concatenate([x.reshape(-1, 2) for x in each]) for each in (codes, own))
+    ends, middle = np.isin(every, (0, 255)).mean(), np.median(every, axis=0)
+    if ends > SATURATED and ends > 2 * np.isin(own, (0, 255)).mean():
         yield Finding(
             how="likely",
             cause="the bound of the flow is too small: much motion is cut off",
             seen=f"{ends:.1%} of the codes are 0 or 255",
             advice=f"extract with a bound larger than {settings.bound:g} px, 20 as in the papers",
         )
-    if every.std() < FLAT:
+    if every.std() < FLAT and own.std() > 2 * every.std():
         yield Finding(
             how="likely",
-            cause="hardly any motion is in the flow: its bound is too large, or nothing moves",
-            seen=f"the codes' standard deviation is {every.std():.2f}",
+            cause="hardly any motion is in the flow: its bound is too large",
+            seen=f"the codes' standard deviation is {every.std():.2f}; that of the frames' own "
+            f"motion would be {own.std():.2f}",
             advice="extract with a bound of 20 px; look at it with vidrec data preview",
         )
-    if settings.quantize == "bound" and np.abs(middle - 128).max() > CENTRE:
+    if np.abs(middle - np.median(own, axis=0)).max() > CENTRE:
         yield Finding(
             how="likely",
             cause="no motion is not code 128",
@@ -104,12 +118,11 @@ def _of_codes(codes, settings):
 
 
 def _of_motion(given, found, settings):
-    if settings.quantize != "bound":  # the scale differs from image to image
-        scales = [max(float(np.abs(flow).max()), 1e-6) for flow in found]
-        found = [flow / scale for flow, scale in zip(found, scales, strict=True)]
+    moving = np.concatenate([np.linalg.norm(flow, axis=2).ravel() > MOVES for flow in found])
+    if settings.quantize != "bound":  # zero and scale differ from image to image, and channel
+        given, found = ([_standard(flow) for flow in each] for each in (given, found))
     a, b = (np.concatenate([flow.reshape(-1, 2) for flow in each]) for each in (given, found))
     length = np.linalg.norm(b, axis=1)
-    moving = length > (MOVES if settings.quantize == "bound" else 0.1)
     if moving.mean() < 1e-3:
         return
     a, b = a[moving], b[moving]
@@ -140,6 +153,11 @@ def _of_motion(given, found, settings):
                 seen=f"the frames' own motion is {ratio:.2f} times as long",
                 advice="set data.flow.bound to what it was extracted with, or extract it again",
             )
+
+
+def _standard(flow):
+    """Mean 0 and deviation 1 of each channel."""
+    return (flow - flow.mean(axis=(0, 1))) / (flow.std(axis=(0, 1)) + 1e-6)
 
 
 def _cosine(a, b):

@@ -1,13 +1,27 @@
 """Runs a diagnosis."""
 
+import json
+from pathlib import Path
+
 import pandas as pd
 
 from vidrec import config
 from vidrec.experiment.diagnosis.data import data_findings
-from vidrec.experiment.diagnosis.finding import ranked
+from vidrec.experiment.diagnosis.finding import Finding, ranked
 from vidrec.experiment.diagnosis.flow import flow_findings
-from vidrec.experiment.diagnosis.training import training_findings
-from vidrec.experiment.runs import CONFIG, load_stream
+from vidrec.experiment.diagnosis.training import (
+    learning_findings,
+    protocol_findings,
+    statistics_findings,
+)
+from vidrec.experiment.runs import (
+    CLASSES,
+    CONFIG,
+    PROVENANCE,
+    TRAIN_VIDEOS,
+    WEIGHTS,
+    load_stream,
+)
 from vidrec.experiment.splits import split_videos
 from vidrec.store import Store
 from vidrec.training.callbacks import read_log
@@ -17,33 +31,73 @@ def diagnose(run, root=None):
     """What may be wrong with a trained stream or its data.
 
     Args:
-        run: path of the run folder of a stream.
+        run: path of the run folder of a stream; one whose training stopped will do.
         root: the store of frames and flow, or None for where the run says.
 
     Returns:
         list of Finding, the likeliest first; empty if nothing is unusual.
 
     Raises:
-        FileNotFoundError: if `run` holds no complete run, or the store is not there.
+        FileNotFoundError: if `run` holds no run.
     """
-    trained = load_stream(run)
-    evaluation = trained.run.parent / "evaluation"
-    tested = evaluation / CONFIG if (evaluation / CONFIG).is_file() else trained.run / CONFIG
+    run = Path(run)
+    for name in (CONFIG, PROVENANCE, CLASSES, TRAIN_VIDEOS):
+        if not (run / name).is_file():
+            raise FileNotFoundError(f"{run} holds no run of a stream: {run / name} is missing")
+    evaluation = run.parent / "evaluation"
+    tested = evaluation / CONFIG if (evaluation / CONFIG).is_file() else run / CONFIG
     overrides = {"allow_missing": True} | ({} if root is None else {"root": root})
     experiment = config.load(tested, **overrides)
+    known = tuple((run / CLASSES).read_text().splitlines())
+    stream = json.loads((run / PROVENANCE).read_text())["stream"]
+    found = list(protocol_findings(experiment))
+    log = read_log(run / "log.csv")
+    found += learning_findings(len(known), log, _summary(evaluation, stream))
+    if not (run / WEIGHTS).is_file():
+        found.append(
+            Finding(
+                how="sure",
+                cause="training has not come to its end",
+                seen=f"{run / WEIGHTS} is missing; {len(log)} epochs are done",
+                advice="vidrec train --resume, or, if it stopped with a message, what that says",
+            )
+        )
+    found += _refused(_of_data, run, stream, experiment, known)
+    return ranked(found)
+
+
+def _of_data(run, stream, experiment, known):
+    flow = "flow" in experiment.clip_spec(stream).modalities
     store = Store(experiment.data.root, experiment.data.layout)
     index = store.index()
     split, classes = split_videos(experiment)
-    found = list(data_findings(store, index, split, classes, trained))
+    trained_on = (run / TRAIN_VIDEOS).read_text().splitlines()
+    yield from data_findings(
+        store, index, split, classes, known=known, trained_on=trained_on, flow=flow
+    )
     whole = index[index.status == "ok"]
-    counted = not (whole.n_flow != whole.n_frames - 1).any()
-    if "flow" in experiment.clip_spec(trained.stream).modalities and counted:
-        found += flow_findings(store, whole, experiment.data.flow)
-    log = read_log(trained.run / "log.csv")
-    options = trained, experiment, log, _summary(evaluation, trained.stream)
-    known = set(split.train.label) <= set(trained.classes)
-    found += training_findings(*options, split.train if counted and known else None)
-    return ranked(found)
+    counted = whole[whole.n_flow == whole.n_frames - 1]
+    if flow and len(counted):
+        yield from _refused(flow_findings, store, counted, experiment.data.flow)
+    if (run / WEIGHTS).is_file() and set(split.train.label) <= set(known):
+        videos = split.train
+        if flow:
+            videos = videos[videos.video_id.isin(counted.video_id)]
+        if len(videos):
+            yield from _refused(statistics_findings, load_stream(run), experiment, videos)
+
+
+def _refused(look, *arguments):
+    """The findings of a part; what it refuses is one of them."""
+    try:
+        yield from look(*arguments)
+    except (ValueError, OSError) as error:
+        yield Finding(
+            how="sure",
+            cause="these data cannot give the clips that the run takes",
+            seen=str(error),
+            advice="mend what it says; then diagnose again",
+        )
 
 
 def _summary(folder, stream):

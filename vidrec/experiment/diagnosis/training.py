@@ -1,7 +1,5 @@
 """What is wrong with how a stream was trained, or is tested."""
 
-import math
-
 import keras
 import numpy as np
 
@@ -19,41 +17,22 @@ OF_MODELS = {  # the protocols of their papers
 }
 CLIPS, BATCH = 48, 12  # training clips that are looked at with and without moving statistics
 APART = 0.15  # of accuracies
-FLAT = 0.9  # of the loss of guessing: nothing was learnt
-FALLING = 0.97  # the last fifth's loss, of the fifth's before
+LITTLE = 0.1  # of the way from chance to 100 %, training accuracy: nothing was learnt
+RISING = 0.03  # training accuracy, from a fifth of the epochs to the next
 SEEN, UNSEEN = 0.95, 0.3  # training accuracy, and how much lower that of the test is
 
 
-def training_findings(trained, experiment, log, summary, videos):
-    """Findings of a stream.
-
-    Args:
-        trained: runs.TrainedStream; its model may be changed.
-        experiment: config.Experiment, by which it is tested.
-        log: DataFrame of its epochs.
-        summary: the row of its evaluation, or None.
-        videos: DataFrame, rows of the index of training, or None where they are not here.
-
-    Yields:
-        Finding.
-    """
-    yield from _protocol(experiment)
-    if len(log):
-        yield from _learning(trained, log, summary)
-    if videos is not None:
-        yield from _statistics(trained, experiment, videos)
-
-
-def _protocol(experiment):
+def protocol_findings(experiment):
+    """Findings of an experiment's test, config.Experiment."""
     wanted = [PROTOCOLS[name] for name in OF_MODELS[experiment.model.name]]
     own = experiment.evaluation.model_dump()
     if not any(all(own[key] == value for key, value in one.settings.items()) for one in wanted):
         names = " or ".join(OF_MODELS[experiment.model.name])
+        other = {k: own[k] for k, value in wanted[0].settings.items() if own[k] != value}
         yield Finding(
             how="maybe",
             cause="the test is not that of the paper",
-            seen=f"evaluation: sampling {own['sampling']}, {own['crops']} crops, segments "
-            f"{own['segments'] or experiment.clip.segments}; the paper's: {wanted[0].says}",
+            seen=f"evaluation has {other}; the paper's: {wanted[0].says}",
             advice=f"vidrec evaluate --protocol {names.split(' or ')[0]} ({names})",
         )
     scaled = experiment.evaluation.resize or [experiment.evaluation.short_side or 0]
@@ -68,34 +47,48 @@ def _protocol(experiment):
         )
 
 
-def _learning(trained, log, summary):
-    guess = math.log(len(trained.classes))
-    last = log.iloc[-1]
-    if not np.isfinite(log.loss).all() or last.loss > 1.2 * guess:
+def learning_findings(classes, log, summary):
+    """Findings of how a stream was trained.
+
+    The loss of a log holds the weights' penalty too, so accuracy says whether anything was learnt.
+
+    Args:
+        classes: int, N.
+        log: DataFrame of its epochs.
+        summary: the row of its evaluation, or None.
+
+    Yields:
+        Finding.
+    """
+    if not len(log) or classes < 2:
+        return
+    last, chance = log.iloc[-1], 1 / classes
+    guesses = last.accuracy < chance + LITTLE * (1 - chance)
+    rates = f"the rate was {log.learning_rate.min():g} to {log.learning_rate.max():g}"
+    if not np.isfinite(log.loss).all() or (guesses and last.loss > 2 * log.loss.iloc[0]):
         yield Finding(
             how="sure",
             cause="training diverged: the learning rate is too high",
-            seen=f"the loss ends at {last.loss:.3g}; guessing would have {guess:.3g}; the rate was "
-            f"up to {log.learning_rate.max():g}",
+            seen=f"the loss went from {log.loss.iloc[0]:.3g} to {last.loss:.3g}; {rates}",
             advice="a tenth of the rate, a warm-up (schedule.warm_up) or optimizer.clip_norm",
         )
-    elif last.loss > FLAT * guess:
+    elif guesses:
         yield Finding(
             how="sure",
             cause="nothing was learnt",
-            seen=f"the loss ends at {last.loss:.3g}, next to that of guessing, {guess:.3g}; the "
-            f"rate was {log.learning_rate.min():g} to {log.learning_rate.max():g}",
+            seen=f"training accuracy ends at {last.accuracy:.1%}, chance is {chance:.1%}; {rates}",
             advice="another rate, more epochs, or weights to start from (init)",
         )
     elif len(log) >= 10:
         fifth = len(log) // 5
-        before, after = log.loss.iloc[-2 * fifth : -fifth].mean(), log.loss.iloc[-fifth:].mean()
-        if after < FALLING * before and last.accuracy < SEEN:
+        accuracy = log.accuracy
+        before, after = accuracy.iloc[-2 * fifth : -fifth].mean(), accuracy.iloc[-fifth:].mean()
+        if after > before + RISING and after < SEEN:
             yield Finding(
                 how="maybe",
                 cause="training was ended while it still went on learning",
-                seen=f"the last fifth of the epochs lowered the loss from {before:.3g} to "
-                f"{after:.3g}; training accuracy is {last.accuracy:.1%}",
+                seen=f"the last fifth of the epochs brought training accuracy from {before:.1%} to "
+                f"{after:.1%}",
                 advice="more epochs, or a rate that falls later",
             )
     if summary is not None and last.accuracy > SEEN and summary.top1 < last.accuracy - UNSEEN:
@@ -107,8 +100,20 @@ def _learning(trained, log, summary):
         )
 
 
-def _statistics(trained, experiment, videos):
-    """Batch normalisation: the same clips with moving statistics and with their own."""
+def statistics_findings(trained, experiment, videos):
+    """Findings of batch normalisation: the same clips with moving statistics and with their own.
+
+    Args:
+        trained: runs.TrainedStream; its model's dropout is switched off.
+        experiment: config.Experiment, by which it is tested.
+        videos: DataFrame, rows of the index of training.
+
+    Yields:
+        Finding.
+
+    Raises:
+        ValueError, OSError: if these videos cannot give the clips.
+    """
     model = trained.model
     norms = [x for x in model._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
     if not norms:
@@ -119,7 +124,7 @@ def _statistics(trained, experiment, videos):
     data = experiment.data.model_copy(update={"cache": None})
     settings = experiment.evaluation.model_copy(update={"batch_size": BATCH, "clips": 1})
     experiment = experiment.model_copy(update={"data": data, "evaluation": settings})
-    table = videos.iloc[:: max(1, len(videos) // CLIPS)]
+    table = videos.sample(frac=1, random_state=0).head(CLIPS)  # batches of all classes
     clip = experiment.clip_spec(trained.stream)
     source = clips.clip_source(experiment, table, trained.classes, clip)
     hits, number = np.zeros(2), 0
