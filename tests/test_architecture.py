@@ -30,7 +30,8 @@ OURS = {
 EVERYTHING = set().union(OURS, *OURS.values())
 ROOMS = OURS | {
     "experiment": EVERYTHING,
-    "cli": {"experiment", "extraction", "datasets", "evaluation", "export", "store", "config"},
+    "cli": {"experiment", "extraction", "datasets", "evaluation", "export", "store", "config"}
+    | {"files"},
 }
 EXTRA = {
     "datasets/synthetic.py": {"cv2"},  # it writes videos; no other data set reads one
@@ -38,6 +39,7 @@ EXTRA = {
     "extraction/pack.py": {"tensorflow"},  # it writes TFRecords; workers never load it
     "extraction/unpack.py": {"tensorflow"},
     "training/watching.py": {"wandb"},  # if it is asked for
+    "experiment/report.py": {"jinja2"},
 }
 FORBIDDEN = {"pickle", "dill", "joblib"}
 

@@ -199,3 +199,10 @@ def test_average_is_the_mean_of_the_draws_by_id():
         "weights": "ab",
         "draws": [draw.stamp for draw in draws],
     }
+
+
+def test_validation_and_test_do_not_mix():
+    stamp = stream(1).stamp
+    with pytest.raises(ValueError, match="same `side`.* Received: 'test' and 'validation'"):
+        fuse([stream(1), stream(2, stamp=stamp | {"side": "validation"})], (1, 1))
+    fuse([stream(1), stream(2, stamp=stamp | {"side": "test"})], (1, 1))  # an older file has none

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from vidrec.evaluation.metrics import (
+    confused_pairs,
     confusion_matrix,
     mean_class_accuracy,
     per_class_accuracy,
@@ -134,3 +135,22 @@ def test_summary_of_fewer_than_five_classes():
     few = summary(make(rng.normal(size=(30, 3)), rng.integers(0, 3, 30)))
     assert few["top5"] == 1.0
     assert few["chance"] == pytest.approx(1 / 3)
+
+
+def test_confused_pairs():
+    """Six pairs; of two videos each, the class with fewer videos comes first."""
+    label = np.repeat([0, 1, 2, 3], [10, 4, 5, 1])
+    predicted = [0] * 5 + [1, 1, 2, 3, 3] + [1, 1, 0, 0] + [2, 2, 0, 0, 0] + [3]
+    matrix = confusion_matrix(make(np.eye(4)[predicted], label))
+    pairs = confused_pairs(matrix)
+    rows = pairs[["true", "predicted", "videos"]].to_numpy().tolist()
+    assert rows == [
+        ["c2", "c0", 3],
+        ["c1", "c0", 2],
+        ["c0", "c1", 2],
+        ["c0", "c3", 2],
+        ["c0", "c2", 1],
+    ]
+    assert pairs.share.tolist() == pytest.approx([0.6, 0.5, 0.2, 0.2, 0.1])
+    assert len(confused_pairs(matrix, 2)) == 2
+    assert confused_pairs(confusion_matrix(make(np.eye(4), range(4)))).empty

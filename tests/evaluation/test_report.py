@@ -1,6 +1,7 @@
 import pandas as pd
 
-from vidrec.evaluation.report import table
+from tests.evaluation.test_statistics import of_hits
+from vidrec.evaluation.report import score_table, table
 
 
 def test_table_is_aligned_and_ends_with_chance():
@@ -26,3 +27,12 @@ def test_table_is_aligned_and_ends_with_chance():
     partial = table(summary.assign(trained_missing=3)).splitlines()
     assert partial[-1] == "Trained on partial data: 3 of 324 videos were missing"
     assert partial[:-1] == table(summary).splitlines()
+
+
+def test_score_table():
+    lines = score_table({"a.npz": of_hits([1, 1, 1, 0], margin=50), "b": of_hits([1])}).splitlines()
+    assert lines == [
+        "        top-1  (95 %)               top-5  mean class  calibration  videos",
+        "a.npz   75.0%  (25.0% to 100.0%)   100.0%       75.0%        0.250       4",
+        "    b  100.0%  (100.0% to 100.0%)  100.0%      100.0%        0.424       1",
+    ]

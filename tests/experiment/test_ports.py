@@ -110,7 +110,7 @@ def test_a_network_that_trains_on_parts_is_tested_on_all_of_them(root, tmp_path)
     run("train")
     run("evaluate")
     scores = load_scores(tmp_path / "tiny/evaluation/joint.npz")
-    assert scores.stamp["protocol"] == "centre, 2 segments"
+    assert scores.stamp["protocol"] == "centre, even, 2 segments of 3 frames"
     assert scores.logits.shape[0] == 9
     run("export")
     facts = json.loads((tmp_path / "tiny/savedmodel/assets/vidrec.json").read_text())
@@ -134,7 +134,10 @@ def test_streams_that_are_tested_with_more_frames_and_views(root, tmp_path, caps
         load_scores(tmp_path / f"tiny/evaluation/{name}.npz")
         for name in ("spatial", "temporal", "fused")
     )
-    assert spatial.stamp["protocol"] == "centre, 4 segments, 10 views"
+    assert (
+        spatial.stamp["protocol"]
+        == "centre, intervals, 4 segments, 10 crops averaged on probabilities"
+    )
     assert (spatial.stamp["crops"], spatial.stamp["views_on"]) == (10, "probabilities")
     both = np.exp(spatial.logits), np.exp(temporal.logits)
     for probabilities in both:  # the logarithm of averages

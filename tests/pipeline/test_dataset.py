@@ -166,6 +166,29 @@ def test_evaluation_in_several_views(store, classes, flow_flip):
         np.testing.assert_array_equal(mirrored, one[name])
 
 
+def test_evaluation_of_several_clips_of_a_video(store, classes, moments):
+    """From the first place to the last, at even distances; the crops of the first clip first."""
+    several = {"sampling": Sampling(policy="consecutive"), "clips": 3}
+    source = source_of(store, classes, RGB_OF_FIVE, videos=[3, 5], **several)
+    (clips, labels, facts), *_ = evaluation_clips(source, batch_size=2).as_numpy_iterator()
+    assert labels.shape == facts["video_id"].shape == (2,)
+    lengths = source.table.n_frames.tolist()
+    firsts = [[0, (n - 5) // 2, n - 5] for n in lengths]
+    expected = np.array(firsts)[..., None] + np.arange(5)
+    np.testing.assert_array_equal(facts["frames"], expected)
+    assert clips["rgb"].shape == (2, 3, 5, 16, 16, 3)
+    for view in range(3):
+        videos, frames = moments({"rgb": clips["rgb"][:, view]})["rgb"]
+        assert videos[:, 0].tolist() == [3, 5]
+        np.testing.assert_array_equal(frames, expected[:, view])
+    crops = {"views": 10, "to": (20, 30), "batch_size": 2}
+    (ten, _, _), *_ = evaluation_clips(source, **crops)
+    assert ten["rgb"].shape == (2, 30, 5, 16, 16, 3)
+    one = source_of(store, classes, RGB_OF_FIVE, videos=[3, 5], sampling=several["sampling"])
+    (alone, _, _), *_ = evaluation_clips(one, **crops)
+    np.testing.assert_array_equal(ten["rgb"][:, 10:20], alone["rgb"])  # its clip is the middle one
+
+
 def test_random_evaluation_repeats_with_its_seed(store, classes, moments):
     source = source_of(store, classes)
 

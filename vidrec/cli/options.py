@@ -37,6 +37,8 @@ def add_experiment(new, *, default=None):
     new.add_argument("--data", help="store: frames/, flow/ and index.csv")
     new.add_argument("--lists", help="folder of the official lists")
     new.add_argument("--seed", type=int, help="replaces the experiment's seed")
+    text = "another split than the file's, whose runs have its name behind theirs"
+    new.add_argument("--split", help=text)
     new.add_argument(
         "--allow-missing",
         action="store_true",
@@ -51,7 +53,7 @@ def experiment_of(options, *, required=True):
     if options.config is None and not required:
         return None
     given = vars(options)
-    return config.load(
+    experiment = config.load(
         options.config,
         seed=given.get("seed"),
         root=given.get("data"),
@@ -60,6 +62,11 @@ def experiment_of(options, *, required=True):
         lists=given.get("lists"),
         allow_missing=given.get("allow_missing") or None,
     )
+    if given.get("split"):
+        experiment = config.of_split(experiment, options.split)
+    if given.get("protocol"):
+        experiment = config.of_protocol(experiment, options.protocol)
+    return experiment
 
 
 def store_of(options, experiment):

@@ -1,7 +1,5 @@
 """Verbs that train, score and export models, and use them."""
 
-from pathlib import Path
-
 from vidrec.cli.options import STREAMS, WORKERS, add_experiment, add_verb, experiment_of
 
 OUT = "runs"
@@ -36,10 +34,17 @@ def train(options):
 def evaluate(options):
     from vidrec.evaluation.report import table
     from vidrec.experiment.evaluate import evaluate as score
+    from vidrec.experiment.evaluate import evaluate_splits, evaluation_folder
 
     experiment = experiment_of(options)
-    print(table(score(experiment, options.out)))
-    folder = Path(options.out) / experiment.name / "evaluation"
+    if options.splits:
+        if options.split or options.side != "test":
+            raise ValueError("--splits goes without --split, and is of the tests, not of --side")
+        found = evaluate_splits(experiment, options.out, options.splits, named=options.protocol)
+        print(found.to_string(float_format=lambda share: f"{share:.1%}"))
+        return
+    print(table(score(experiment, options.out, side=options.side, named=options.protocol)))
+    folder = evaluation_folder(experiment, options.out, options.side, options.protocol)
     print(f"Scores, accuracy per class, confusion matrices: {folder}")
 
 
@@ -90,7 +95,12 @@ def add(verbs):
     text = "show curves, clips and confusions in this project of Weights & Biases"
     new.add_argument("--wandb", metavar="PROJECT", help=text)
 
-    _add_experiment(verbs, "evaluate", evaluate, "top-1, top-5, per class, confusion; fusion")
+    new = _add_experiment(verbs, "evaluate", evaluate, "top-1, top-5, per class, confusion; fusion")
+    new.add_argument("--protocol", help="another test than the file's, in a folder of its own")
+    text = "validation: the videos on which `vidrec fuse --sweep` may look for weights"
+    new.add_argument("--side", choices=("test", "validation"), default="test", help=text)
+    text = "several splits, their mean and standard deviation"
+    new.add_argument("--splits", nargs="+", metavar="SPLIT", help=text)
 
     new = _add_experiment(verbs, "export", export, "SavedModel that runs without vidrec")
     new.add_argument("--model", help="folder to write, default <out>/<experiment>/savedmodel")

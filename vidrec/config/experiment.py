@@ -10,6 +10,7 @@ from pydantic import Field
 
 from vidrec.clip import MODALITIES, ClipSpec
 from vidrec.config.data import Data
+from vidrec.config.protocols import check_protocol, settings_of
 from vidrec.config.section import Section
 from vidrec.config.training import Augment, Stream
 
@@ -62,9 +63,13 @@ class Evaluation(Section):
     """Qiao et al. 2021, section 3.4.2: three random draws; during training one draw, which the
     paper calls unstable, after each epoch.
 
+    protocol: the test of a paper, see `vidrec.config.protocols`, which gives the other keys; null
+        for what they say.
     segments: K of the test where it is not that of training, for models that take any (T-STAM: 25).
+    clips: of a video, at even distances from its start to its end; for sampling "consecutive".
     crops: 1, the centre; 5, with the corners; 10, with all of them mirrored. `views_on` is what is
-    averaged over them, "scores" or "probabilities". Validation after an epoch has neither.
+    averaged over clips and crops, "scores" or "probabilities". Validation after an epoch has
+    neither.
     batch_size: clips at once; each view counts as one.
     average: "accuracy" reports the mean of the draws' accuracies, as the paper does; "scores"
     averages the draws' scores and reports their accuracy.
@@ -72,9 +77,11 @@ class Evaluation(Section):
     `vidrec.pipeline.crops.centre_crop`.
     """
 
+    protocol: str | None = None
     sampling: Literal["random", "centre"] = "random"
     draws: int = Field(3, ge=1)
     segments: int | None = Field(None, ge=1)
+    clips: int = Field(1, ge=1)
     crops: Literal[1, 5, 10] = 1
     views_on: Literal["scores", "probabilities"] = "scores"
     batch_size: int = Field(16, ge=1)
@@ -82,6 +89,17 @@ class Evaluation(Section):
     resize: tuple[int, int] | None = None
     each_epoch: bool = True
     average: Literal["accuracy", "scores"] = "accuracy"
+
+    @property
+    def views(self):
+        """How many clips and crops of a video are averaged, int."""
+        return self.clips * self.crops
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given):
+        name = given.get("protocol") if isinstance(given, dict) else None
+        return given if name is None else settings_of(name, given)
 
     @pydantic.model_validator(mode="after")
     def _one_scaling(self):
@@ -133,6 +151,16 @@ class Experiment(Section):
         for name, stream in self.streams.items():
             if stream.init.run == name:
                 raise ValueError(f"the {name} stream cannot start from itself: init.run")
+        if self.evaluation.protocol is not None:
+            frames = self.clip_spec(test=True).frames
+            check_protocol(self.evaluation.protocol, frames=frames, policy=self.sampling.policy)
+        if self.evaluation.clips > 1 and (
+            self.sampling.policy != "consecutive" or self.evaluation.sampling != "centre"
+        ):
+            raise ValueError(
+                "evaluation.clips are at even distances: they need sampling: {policy: consecutive} "
+                "and evaluation: {sampling: centre}"
+            )
         smallest = min(self.evaluation.resize or [self.evaluation.short_side or self.clip.size])
         if smallest < self.clip.size:
             raise ValueError(
@@ -191,15 +219,25 @@ def load(path, *, seed=None, **overrides):
         content["data"] = {**data, **given} if isinstance(data, dict) else data
         if seed is not None:
             content["seed"] = seed
-        return Experiment.model_validate(content)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
+    return validated(content, path)
+
+
+def validated(content, name):
+    """The Experiment of a file's keys.
+
+    Raises:
+        ValueError: naming every key that is unknown, missing or out of range; `name` says of what.
+    """
+    try:
+        return Experiment.model_validate(content)
     except pydantic.ValidationError as error:
         problems = "\n".join(
             f"  {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
             for problem in error.errors()
         )
-        raise ValueError(f"{path} has {error.error_count()} problems:\n{problems}") from error
+        raise ValueError(f"{name} has {error.error_count()} problems:\n{problems}") from error
 
 
 def dump(experiment):

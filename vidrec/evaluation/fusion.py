@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 FUSED = ("scores", "probabilities")
-SHARED = ("protocol", "split")  # stamp entries without which two sets of scores do not compare
+# Stamp entries that two sets of scores must share to compare, and what they are by default.
+SHARED = {"protocol": None, "split": None, "side": "test"}
 
 
 def fuse(scores, weights, *, on="scores", normalize=False):
@@ -46,7 +47,7 @@ def fuse(scores, weights, *, on="scores", normalize=False):
         raise ValueError(
             f"`weights` must be finite, >= 0 and not all 0. Received: weights={weights}"
         )
-    joined = _join(scores)
+    joined = join(scores)
     streams = np.stack([stream.logits for stream in joined]).astype(np.float64)
     shares = (factors / factors.sum() if normalize else factors)[:, None, None]
     if on == "scores":
@@ -77,7 +78,7 @@ def average_scores(scores):
     """
     if not len(scores):
         raise ValueError(f"`scores` must hold one or more draws. Received: scores={scores}")
-    joined = _join(scores)
+    joined = join(scores)
     logits = np.mean([draw.logits for draw in joined], axis=0, dtype=np.float64)
     stamps = [draw.stamp for draw in joined]
     return dataclasses.replace(joined[0], logits=logits, stamp={**_agreed(stamps), "draws": stamps})
@@ -93,28 +94,33 @@ def _agreed(stamps):
     }
 
 
-def _join(scores):
-    """All `scores` in the order of scores[0]; refuses what is not the same test, and shows why."""
+def join(scores):
+    """All `scores` in the order of scores[0].
+
+    Raises:
+        ValueError: if they are not of the same test; shows the difference.
+    """
     first = scores[0]
     joined = []
     for number, other in enumerate(scores):
         pair = f"scores[0] and scores[{number}]"
-        for key in SHARED:
-            if first.stamp.get(key) is None or first.stamp.get(key) != other.stamp.get(key):
+        for key, default in SHARED.items():
+            ours, theirs = (each.stamp.get(key, default) for each in (first, other))
+            if ours is None or ours != theirs:
                 raise ValueError(
                     f"{pair} must have the same `{key}` in their stamps. "
-                    f"Received: {first.stamp.get(key)!r} and {other.stamp.get(key)!r}"
+                    f"Received: {ours!r} and {theirs!r}"
                 )
         if first.classes != other.classes:
             raise ValueError(
                 f"{pair} must have the same classes in the same order. "
-                f"Received: {_difference(first.classes, other.classes)}"
+                f"Received: {difference(first.classes, other.classes)}"
             )
         order = pd.Index(other.video_id).get_indexer(first.video_id)  # -1: not there
         if (order < 0).any() or len(first.video_id) != len(other.video_id):
             raise ValueError(
                 f"{pair} must hold the same videos. "
-                f"Received: {_difference(first.video_id.tolist(), other.video_id.tolist())}"
+                f"Received: {difference(first.video_id.tolist(), other.video_id.tolist())}"
             )
         label = other.label[order]
         wrong = np.flatnonzero(label != first.label)
@@ -130,7 +136,7 @@ def _join(scores):
     return joined
 
 
-def _difference(left, right):
+def difference(left, right):
     """What two lists of names do not share, at most 5 of each; or where their order differs."""
     ours, theirs = (pd.Index(a).difference(b).tolist() for a, b in ((left, right), (right, left)))
     if ours or theirs:

@@ -51,6 +51,32 @@ def confusions(labels, predictions, classes):
     )
 
 
+def confused_pairs(matrix, most=20):
+    """The pairs of classes that are confused most.
+
+    Args:
+        matrix: DataFrame (N, N), as `confusion_matrix` gives it.
+        most: int >= 1, pairs.
+
+    Returns:
+        DataFrame: true, predicted (str), videos (int64) and share (float64), of the true class's
+        videos; the largest number first, of equal ones the larger share.
+    """
+    counts = matrix.to_numpy()
+    rows, columns = np.nonzero(counts * (1 - np.eye(len(counts), dtype=np.int64)))
+    table = pd.DataFrame(
+        {
+            "true": matrix.index[rows],
+            "predicted": matrix.columns[columns],
+            "videos": counts[rows, columns],
+            "share": counts[rows, columns] / counts.sum(axis=1)[rows],
+        }
+    )
+    order = ["videos", "share", "true", "predicted"]
+    table = table.sort_values(order, ascending=[False, False, True, True], ignore_index=True)
+    return table.head(most)
+
+
 def per_class_accuracy(scores):
     """Top-1 accuracy of each class, in the order of `scores.classes`.
 

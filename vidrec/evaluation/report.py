@@ -1,5 +1,7 @@
 """Results as text."""
 
+from vidrec.evaluation import metrics, statistics
+
 
 def table(summary):
     """Accuracies in percent, one line a stream, and the level of chance.
@@ -31,5 +33,31 @@ def table(summary):
         lines.append(
             f"Trained on partial data: {first.trained_missing:,.0f} of "
             f"{first.trained_expected:,.0f} videos were missing"
+        )
+    return "\n".join(lines)
+
+
+def score_table(scores):
+    """What score files are worth, one line each.
+
+    Args:
+        scores: dict of names to Scores.
+
+    Returns:
+        str of several lines: top-1 with its bootstrap interval of 95 %, top-5, mean class accuracy,
+        calibration error, videos.
+    """
+    width = max(len(str(name)) for name in scores)
+    lines = [
+        f"{'':>{width}} {'top-1':>7}  {'(95 %)':<18} {'top-5':>7} {'mean class':>11} "
+        f"{'calibration':>12} {'videos':>7}"
+    ]
+    for name, each in scores.items():
+        found, (low, high) = metrics.summary(each), statistics.top1_interval(each)
+        span = f"({low:.1%} to {high:.1%})"
+        lines.append(
+            f"{name!s:>{width}} {found['top1']:>7.1%}  {span:<18} {found['top5']:>7.1%} "
+            f"{found['mean_class_accuracy']:>11.1%} {statistics.calibration_error(each):>12.3f} "
+            f"{found['videos']:>7}"
         )
     return "\n".join(lines)

@@ -45,6 +45,7 @@ def clip_source(experiment, videos, classes, clip, *, cached=True, test=False):
         on_missing=experiment.data.on_missing,
         in_memory=cached and experiment.data.cache == "memory",
         fast_dct=experiment.data.fast_dct,
+        clips=experiment.evaluation.clips if test else 1,
     )
 
 
@@ -125,7 +126,7 @@ def evaluation_batches(experiment, source, *, draw=0):
     """The clip of each test video, in all its views: random draw number `draw`, or the centre of
     each segment."""
     views = {"views": experiment.evaluation.crops, "flow_flip": experiment.augment.flow_flip}
-    batch = max(1, experiment.evaluation.batch_size // experiment.evaluation.crops)
+    batch = max(1, experiment.evaluation.batch_size // experiment.evaluation.views)
     return _evaluation(experiment, source, batch, seed=draw, **views)
 
 

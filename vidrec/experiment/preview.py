@@ -77,7 +77,8 @@ def preview(experiment, path, *, clips=4, stream=None, epoch=0, test=False):
             last = experiment.streams[name].stages[0].epochs - 1
             check_integer("epoch", epoch, 0, last, f", those of the {name} stream's first stage")
     data = experiment.data.model_copy(update={"cache": None, "finish": "pipeline"})
-    experiment = experiment.model_copy(update={"data": data})
+    evaluation = experiment.evaluation.model_copy(update={"clips": 1})
+    experiment = experiment.model_copy(update={"data": data, "evaluation": evaluation})
     split, classes = split_videos(experiment)
     examples, notes = [], []
     for name in streams:

@@ -106,7 +106,10 @@ def _train(experiment, stream, out, run, config_path, saving, wandb):
     _say(f"{stream}: {sizes}, {len(classes)} classes")
 
     keras.utils.set_random_seed(experiment.seed)
-    model, parent = _new_stream(experiment, stream, out, classes, clip, split.test.video_id)
+    held_out_ids = [
+        name for side in split.sides if side != "train" for name in split.sides[side].video_id
+    ]
+    model, parent = _new_stream(experiment, stream, out, classes, clip, held_out_ids)
     check_length(model, experiment.clip_spec(stream, test=True))
     check_precision(model)
     stages = experiment.streams[stream].stages

@@ -34,6 +34,7 @@ from vidrec.models.options import (
 
 DEFAULT_CLIP = ClipSpec(segments=1, frames_per_segment=16, size=112, modalities=("rgb",))
 BACKBONES = ()
+LAST_MAPS = r"conv5b|stage4_block\d+_(out|relu)"
 UNSTABLE_RATES = {"c3d": 0.1}  # with which the paper saw NaN (4)
 NETWORKS = ("c3d", "r3d", "r2plus1d")
 LAYER_SIZES = {"resnet21": (4, 6, 6, 3), "vgg13": (4, 3, 3, 3)}  # [H35]

@@ -36,6 +36,7 @@ DEFAULT_CLIP = ClipSpec(
     segments=1, frames_per_segment=24, size=224, flow_length=4, flow_position="centre"
 )
 BACKBONES = ("vgg16", "vgg9")
+LAST_MAPS = "fusion_conv3d"
 FILTERS = 512  # of everything behind the towers
 CHOICES = {
     "factor_activation": (None, "relu"),

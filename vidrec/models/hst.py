@@ -41,6 +41,7 @@ from vidrec.models.options import (
 
 DEFAULT_CLIP = ClipSpec(segments=1, frames_per_segment=16, size=224, flow_length=1)
 BACKBONES = ()
+LAST_MAPS = r"stage4_block\d+_act"
 LONGEST_VIDEO = 30  # s, what the paper says it is for (3, 5)
 LAYER_SIZES = {"resnet21": (4, 6, 6, 3), "vgg13": (4, 3, 3, 3)}  # blocks of each stage
 CHOICES = {

@@ -23,6 +23,7 @@ from vidrec.models.options import check_choices
 
 DEFAULT_CLIP = ClipSpec(segments=3, size=224, flow_length=10)
 BACKBONES = ("xception",)
+LAST_MAPS = "block14_sepconv2_act"
 CONSENSUS_ON = ("scores", "probabilities")
 
 

@@ -24,8 +24,10 @@ MODELS = {
 
 
 def get(name):
-    """The module of a model: its `build`, its `DEFAULT_CLIP`, and `BACKBONES`, the ends of its
-    backbones' names, for `vidrec.training.stages.set_trainable`. It may state limits, which
+    """The module of a model: its `build`, its `DEFAULT_CLIP`, `BACKBONES`, the ends of its
+    backbones' names, for `vidrec.training.stages.set_trainable`, and `LAST_MAPS`, the regular
+    expression of the last layer with maps, for `vidrec.evaluation.grad_cam`: of a model of both
+    modalities, that which is nearest to the frames. It may state limits, which
     `vidrec.experiment.cautions` reads: `LONGEST_VIDEO`, in seconds, and `UNSTABLE_RATES`, learning
     rates by its option `network`.
 

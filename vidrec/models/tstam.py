@@ -33,6 +33,7 @@ from vidrec.models.options import check_choices, check_counts
 
 DEFAULT_CLIP = ClipSpec(segments=6, size=224, flow_length=5)
 BACKBONES = ("bn_inception",)
+LAST_MAPS = "inception_5b_output"
 DROPOUT = {"rgb": 0.8, "flow": 0.7}  # TSN's, as all other numbers of the paper's training
 TEMPORAL_MODES = ("mean", "channel", "scalar")
 

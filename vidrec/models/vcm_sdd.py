@@ -42,6 +42,7 @@ DEFAULT_CLIP = ClipSpec(
     segments=1, frames_per_segment=6, size=224, flow_length=5, flow_position="centre"
 )
 BACKBONES = ("backbone",)
+LAST_MAPS = "rgb_features"
 CHOICES = {"fuse": ("logits", "probs"), "flow_init": ("mean_rgb", "random")}
 
 

@@ -98,7 +98,8 @@ def evaluation_clips(
     flow_flip="negate",
     shard=(0, 1),
 ):
-    """One clip of each video, in the order of the table, in one view or several.
+    """One clip of each video or, of a source that has more, all of them; in the order of the table,
+    in one view or several.
 
     Args:
         source: ClipSource. Its `on_missing` does not count: a test lacks no video.
@@ -113,8 +114,9 @@ def evaluation_clips(
 
     Returns:
         tf.data.Dataset of ({"rgb": uint8 (B, T, H, W, 3), "flow": ...}, int32 (B,), facts), see
-        `ClipSource.read`: facts["video_id"] is string (B,). The second axis of more views
-        than one counts them: (B, views, T, H, W, C).
+        `ClipSource.read`: facts["video_id"] is string (B,). The second axis of more clips or views
+        than one counts them, the views of the first clip first: (B, clips * views, T, H, W, C). Of
+        several clips the facts have an axis too.
 
     Raises:
         ValueError: if `sampling_mode` or `views` is unknown, or `shard` is none.
@@ -135,18 +137,31 @@ def evaluation_clips(
         key = tf.random.fold_in(base, number)
         return number, key if sampling_mode == "random" else None, key
 
-    def example(video, draw, _):
-        clip, facts = source.read(tensors, video, draw)
+    def seen(video, draw, number):
+        clip, facts = source.read(tensors, video, draw, view=number)
         clip, size = clip.decode(), source.clip.size
-        if views == 1:
-            clip = crops.centre_crop(clip, size, **scaling)
-        else:
-            clip = crops.ten_crop(clip, size, **scaling, flip=flip if views == 10 else None)
+        if views > 1:
+            flips = flip if views == 10 else None
+            return crops.ten_crop(clip, size, **scaling, flip=flips), facts
+        clip = crops.centre_crop(clip, size, **scaling)
+        if source.clips > 1:
+            clip = {name: images[None] for name, images in clip.items()}
+        return clip, facts
+
+    def example(video, draw, _):
+        clip, facts = seen(video, draw, 0)
+        if source.clips > 1:
+            more = [(clip, facts), *(seen(video, draw, i) for i in range(1, source.clips))]
+            clips, facts = zip(*more, strict=True)
+            clip = {name: tf.concat([each[name] for each in clips], axis=0) for name in clip}
+            facts = {name: tf.stack([each[name] for each in facts]) for name in facts[0]}
+            facts["video_id"] = facts["video_id"][0]
         return clip, tensors["label"][video], facts
 
     numbers = tf.data.Dataset.range(shard[0], len(source), shard[1])
     data = numbers.map(source.guard.watch(example, clip_of), tf.data.AUTOTUNE)
-    return _fetched_ahead(data.map(_with_shapes(source.clip, views)).batch(batch_size), shard)
+    data = data.map(_with_shapes(source.clip, views * source.clips))
+    return _fetched_ahead(data.batch(batch_size), shard)
 
 
 def _with_shapes(clip, views=1):

@@ -86,7 +86,7 @@ class Sampling:
         near = {"segments": clip.frames_per_segment, "consecutive": clip.frames}
         return near.get(self.policy, 1)
 
-    def frames(self, n_frames, clip, draw=None, *, training=False):
+    def frames(self, n_frames, clip, draw=None, *, training=False, view=0, views=1):
         """The frames of a clip.
 
         Args:
@@ -95,6 +95,8 @@ class Sampling:
             draw: function of a count to float32 (count,) in [0, 1), or None for a clip that is
                 always the same.
             training: bool, whether `parts` count; then there must be draws.
+            view, views: int, the number of the clip and how many there are of the video, at even
+                distances; of "consecutive" without draws.
 
         Returns:
             int32 (T,), not decreasing, each in [0, N).
@@ -113,7 +115,8 @@ class Sampling:
                 return sampling.spread(n_frames, t)
             return sampling.strided(n_frames, t, draw(2), interval=self.interval)
         if self.policy == "consecutive":
-            return sampling.consecutive(n_frames, t, uniform(1), step=self.step)
+            places = {"view": view, "views": views}
+            return sampling.consecutive(n_frames, t, uniform(1), step=self.step, **places)
         if self.policy == "intervals":
             chosen = sampling.intervals(starts, t, uniform(t))
             return sampling.segment_frames(chosen, _apart(clip), n_frames)

@@ -39,6 +39,7 @@ class ClipSource:
         on_missing: what training does where a clip cannot be read. "error" stops and names the
             image; "skip" takes another video, says so and counts (`guard`).
         in_memory: bool, hold all JPGs in memory: read once, now.
+        clips: int, of a video in a test without draws, see `Sampling.frames`.
         fast_dct: bool, see `vidrec.pipeline.decoding.Encoded`.
 
     Raises:
@@ -58,6 +59,7 @@ class ClipSource:
     on_missing: str = "error"
     in_memory: bool = False
     fast_dct: bool = False
+    clips: int = 1
     guard: Guard = dataclasses.field(init=False, repr=False, compare=False)
     _images: object = dataclasses.field(init=False, repr=False, compare=False)
 
@@ -117,7 +119,7 @@ class ClipSource:
                 "the video, takes some of their images more than once",
             )
 
-    def read(self, tensors, video, draw, *, training=False):
+    def read(self, tensors, video, draw, *, training=False, view=0):
         """Chooses the images of a clip, then reads those.
 
         Args:
@@ -125,12 +127,13 @@ class ClipSource:
             video: integer scalar, the video's number.
             draw: integer (2,), the key of the draws, or None for a test, without draws.
             training: bool, whether the clip is to train on; see `Sampling.frames`.
+            view: int, which of the `clips`.
 
         Returns:
             (decoding.Encoded, facts): its video_id, string, and which images it is of, counted from
             0: frames, int32 (T,), and, if it has flow, pairs, int32 (T, L).
         """
-        chosen = self._choose(tensors["n_frames"][video], draw, training)
+        chosen = self._choose(tensors["n_frames"][video], draw, training, view)
         rgb = flow = None
         if "rgb" in self.clip.modalities:
             runs = tf.reshape(chosen["frames"], [-1, self.sampling.run(self.clip)])
@@ -140,10 +143,10 @@ class ClipSource:
         name = tensors["video_id"][video]
         return Encoded(rgb, flow, name, fast_dct=self.fast_dct), {"video_id": name, **chosen}
 
-    def _choose(self, n_frames, draw, training):
+    def _choose(self, n_frames, draw, training, view):
         uniform = None if draw is None else lambda n: tf.random.stateless_uniform([n], draw)
-        frames = self.sampling.frames(n_frames, self.timing, uniform, training=training)
-        chosen = {"frames": frames}
+        which = {"training": training, "view": view, "views": self.clips}
+        chosen = {"frames": self.sampling.frames(n_frames, self.timing, uniform, **which)}
         if "flow" in self.clip.modalities:
             pairs = sampling.flow_windows(chosen["frames"], self.clip, n_frames)
             shape = [self.clip.frames, self.clip.flow_length]
@@ -154,8 +157,9 @@ class ClipSource:
         """What is wrong with the images of a clip, str, or None: with those that the draw gives in
         training, and those that it gives in a test, since the guard does not say which it was."""
         n_frames, places = int(self.table.n_frames.iloc[video]), {}  # in order, each once
-        for training in (False,) if draw is None else (True, False):
-            chosen = self._choose(n_frames, draw, training)
+        kinds = [(False, view) for view in range(self.clips)]
+        for training, view in kinds if draw is None else [(True, 0), *kinds]:
+            chosen = self._choose(n_frames, draw, training, view)
             indices = {"rgb": chosen["frames"], "flow": chosen.get("pairs")}
             for modality in self.clip.modalities:
                 for index in np.unique(indices[modality]):
