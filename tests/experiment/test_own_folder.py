@@ -19,7 +19,7 @@ def test_fights_by_source(shared_data, tmp_path, capsys):
     }
     del content["streams"]["temporal"]  # minutes of flow; the streams are alike here
     content["streams"]["spatial"]["stages"][0]["epochs"] = 1
-    content["evaluation"]["draws"] = 1
+    content["evaluation"] |= {"protocol": None, "draws": 1}
     path, out = tmp_path / "fights.yaml", str(tmp_path / "runs")
     path.write_text(yaml.safe_dump(content))
     assert cli.main(["extract-frames", "--config", str(path)]) == 0
