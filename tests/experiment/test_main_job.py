@@ -265,6 +265,7 @@ def test_init_from_other_classes_is_refused(job, tmp_path, capsys):
     assert "trained on other classes, so its head does not fit" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stream_starts_from_one_of_other_classes_but_for_the_head(job, tmp_path, capsys):
     """As from Kinetics-400 to UCF101."""
     store = tmp_path / "store"

@@ -103,6 +103,7 @@ def test_a_network_of_both_modalities_is_one_stream(root, tmp_path, capsys):
     assert found.probabilities.sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_network_that_trains_on_parts_is_tested_on_all_of_them(root, tmp_path):
     """One of two parts of three frames in training; in the test both, all six frames there are."""
     stage = {**STAGE, "name": "all", "epochs": 1, "batch_size": 9, "optimizer": {"name": "adamw"}}
