@@ -42,6 +42,7 @@ import tensorflow as tf
 
 from vidrec.models import registry
 from vidrec.models.macs import count_macs
+from vidrec.models.outline import without_values
 
 CLASSES = 101
 STREAMS = {("rgb",): "rgb", ("flow",): "flow", ("rgb", "flow"): "two-stream"}
@@ -76,11 +77,9 @@ def rows():
 
 def count(model, clip, options):
     """(parameters, GMAC) of a model that is built without values."""
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         network = registry.get(model).build(CLASSES, clip, **options)
-    counts = network.count_params(), count_macs(network, clip) / 1e9
-    keras.backend.clear_session()  # forgets the variables that wait for values
-    return counts
+    return network.count_params(), count_macs(network, clip) / 1e9
 
 
 def measure(model, clip, options, rounds):

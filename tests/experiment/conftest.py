@@ -53,13 +53,18 @@ def experiment(root, *, streams=None, **changes):
     return config.Experiment.model_validate(content)
 
 
+def extract_frames(plan):
+    """Draws an experiment's videos, and extracts their frames."""
+    videos.draw_videos(plan)
+    videos.extract_frames(videos.Source.of(plan), Store(plan.data.root), workers=0)
+
+
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
     """A folder with the embedded data set, extracted: 18 videos of 6 frames. Read it only."""
     root = tmp_path_factory.mktemp("extracted")
     plan = experiment(root)
-    videos.draw_videos(plan)
-    videos.extract_frames(videos.Source.of(plan), Store(plan.data.root), workers=0)
+    extract_frames(plan)
     videos.extract_flow(Store(plan.data.root), FlowSettings(**FLOW), workers=0)
     return root
 

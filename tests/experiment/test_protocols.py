@@ -7,13 +7,11 @@ import pandas as pd
 import pytest
 
 from tests.evaluation.test_fusion import softmax
-from tests.experiment.conftest import STAGE, experiment
+from tests.experiment.conftest import STAGE, experiment, extract_frames
 from vidrec import cli, config
 from vidrec.evaluation.scores import load_scores
-from vidrec.experiment import videos
 from vidrec.experiment.evaluate import evaluate, evaluate_splits
 from vidrec.experiment.train import train
-from vidrec.store import Store
 
 STREAM = {"stages": [{**STAGE, "name": "all", "epochs": 1, "optimizer": {"name": "adam"}}]}
 R3D = {
@@ -45,9 +43,7 @@ def plan(root, split=SPLITS[0], **evaluation):
 def root(tmp_path_factory):
     """Frames of 36 videos, four of each class: enough for three sides."""
     root = tmp_path_factory.mktemp("frames")
-    drawn = plan(root)
-    videos.draw_videos(drawn)
-    videos.extract_frames(videos.Source.of(drawn), Store(drawn.data.root), workers=0)
+    extract_frames(plan(root))
     return root
 
 

@@ -20,6 +20,7 @@ from vidrec.experiment.runs import build_stream, check_length
 from vidrec.experiment.stage_plans import stage_plan
 from vidrec.models import registry
 from vidrec.models.layers.frozen_norm import FrozenBatchNormalization
+from vidrec.models.outline import without_values
 from vidrec.training.stages import build_optimizer, decay_weights, set_trainable
 from vidrec.training.step import TrainingStep
 from vidrec.training.strategy import check_parts
@@ -94,11 +95,8 @@ def backbones_of(experiment):
 def outline(experiment, stream, *, classes):
     """A network without values: shapes, trained parameters of each stage, rates of dropout."""
     parameters = []
-    try:
-        with keras.StatelessScope(initialize_variables=False):
-            model = build_stream(experiment, stream, classes, experiment.clip_spec(stream))
-    finally:  # forgets the variables that wait for values
-        keras.backend.clear_session(free_memory=False)
+    with without_values():
+        model = build_stream(experiment, stream, classes, experiment.clip_spec(stream))
     check_length(model, experiment.clip_spec(stream, test=True))
     for stage in experiment.streams[stream].stages:
         options = {"backbones": backbones_of(experiment), "freeze_bn": stage.freeze_bn}

@@ -23,6 +23,18 @@ class Protocol:
 
 
 _CENTRE = {"sampling": "centre", "crops": 1, "clips": 1}
+
+
+def _segments(number, tables):
+    return Protocol(
+        of=f"VCM-SDD, section 4.1 and {tables}",
+        says=f"6 frames of each of {number} segments, logits averaged, the central crop",
+        settings=_CENTRE | {"segments": number},
+        frames=number * 6,
+        policy="even",
+    )
+
+
 PROTOCOLS = {
     "three-draws": Protocol(
         of="Qiao et al. 2021, section 3.4.2",
@@ -47,20 +59,8 @@ PROTOCOLS = {
         frames=25,
         policy="intervals",
     ),
-    "8-segments": Protocol(
-        of="VCM-SDD, section 4.1 and Tables 3 and 4",
-        says="6 frames of each of 8 segments, logits averaged, the central crop",
-        settings=_CENTRE | {"segments": 8},
-        frames=8 * 6,
-        policy="even",
-    ),
-    "16-segments": Protocol(
-        of="VCM-SDD, section 4.1 and Tables 2 to 4",
-        says="6 frames of each of 16 segments, logits averaged, the central crop",
-        settings=_CENTRE | {"segments": 16},
-        frames=16 * 6,
-        policy="even",
-    ),
+    "8-segments": _segments(8, "Tables 3 and 4"),
+    "16-segments": _segments(16, "Tables 2 to 4"),
     "24-frames": Protocol(
         of="deep fusion, section 3.6",
         says="24 frames spread evenly over the video, one view",

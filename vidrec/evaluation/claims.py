@@ -17,6 +17,7 @@ The columns of a row:
 import ast
 import dataclasses
 import operator
+import re
 
 import pandas as pd
 
@@ -62,6 +63,11 @@ class Claim:
             wrong = f"that is {self.verdict!r} needs a note that says why"
         if wrong:
             raise ValueError(f"A claim {wrong}. Received: {self}")
+
+    @property
+    def commands(self):
+        """list of str: what would check it, one after the other."""
+        return re.split(r" && |; ", self.command)
 
 
 def read_claims(path):

@@ -48,13 +48,13 @@ def fuse(scores, weights, *, on="scores", normalize=False):
             f"`weights` must be finite, >= 0 and not all 0. Received: weights={weights}"
         )
     joined = join(scores)
-    streams = np.stack([stream.logits for stream in joined]).astype(np.float64)
     shares = (factors / factors.sum() if normalize else factors)[:, None, None]
     if on == "scores":
+        streams = np.stack([stream.logits for stream in joined]).astype(np.float64)
         logits = (shares * streams).sum(axis=0)
     else:  # in the log domain, where a tiny probability does not round to log(0) = -Inf
         used = shares.ravel() > 0
-        log_p = streams - np.logaddexp.reduce(streams, axis=2, keepdims=True)
+        log_p = np.stack([stream.log_probabilities() for stream in joined])
         logits = np.logaddexp.reduce(np.log(shares[used]) + log_p[used], axis=0)
     parents = [stream.stamp for stream in joined]
     record = {"weights": factors.tolist(), "on": on, "normalize": normalize, "parents": parents}

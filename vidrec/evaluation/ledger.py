@@ -1,7 +1,5 @@
 """The ledger of all claims as a page and as counts."""
 
-import re
-
 import pandas as pd
 
 from vidrec.evaluation.claims import NEEDS_DATA, VERDICTS, rounded
@@ -49,8 +47,8 @@ def ledger(papers, titles):
 def _line(claim, ours):
     unit = f" {claim.unit}" if claim.unit else ""
     how = f"`{claim.check}`" if claim.check else ""
-    if claim.verdict == NEEDS_DATA:  # a row may have several commands
-        how = ", then ".join(f"`{one}`" for one in re.split(r" && |; ", claim.command))
+    if claim.verdict == NEEDS_DATA:
+        how = ", then ".join(f"`{one}`" for one in claim.commands)
     how = "; ".join(filter(None, [how, claim.note]))
     ours = f"{rounded(claim, ours)}{unit}" if claim.check else ""
     return [claim.section, claim.claim, f"{claim.value}{unit}", ours, claim.verdict, how]

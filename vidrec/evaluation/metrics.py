@@ -37,7 +37,7 @@ def confusion_matrix(scores):
         int64 pandas.DataFrame (N, N): rows (index "true") and columns ("predicted") are the class
         names in the order of `scores.classes`. Its sum is V.
     """
-    return confusions(scores.label, scores.logits.argmax(axis=1), scores.classes)
+    return confusions(scores.label, scores.predicted, scores.classes)
 
 
 def confusions(labels, predictions, classes):

@@ -71,6 +71,21 @@ class Scores:
         for array in (self.video_id, logits, label):
             array.setflags(write=False)  # frozen means the numbers too
 
+    @property
+    def predicted(self):
+        """int64 (V,), the class with the highest logit; of equal ones the first."""
+        return self.logits.argmax(axis=1)
+
+    @property
+    def right(self):
+        """bool (V,), whether that is the label."""
+        return self.predicted == self.label
+
+    def log_probabilities(self):
+        """float64 (V, N), the logarithm of the softmax, in which no small one rounds to 0."""
+        logits = self.logits.astype(np.float64)
+        return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+
 
 def _require(holds, rule, received):
     if not holds:

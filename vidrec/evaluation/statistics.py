@@ -31,7 +31,7 @@ def top1_interval(*draws, level=0.95, seed=0):
     """
     if not 0 < level < 1:
         raise ValueError(f"`level` must be in (0, 1). Received: level={level}")
-    hits = sum((each.logits.argmax(axis=1) == each.label).astype(int) for each in draws)
+    hits = sum(each.right.astype(int) for each in draws)
     counts = np.bincount(hits, minlength=len(draws) + 1)  # videos that are right so many times
     drawn = np.random.default_rng(seed).multinomial(len(hits), counts / len(hits), DRAWS)
     shares = drawn @ np.arange(len(counts)) / (len(hits) * len(draws))
@@ -57,9 +57,7 @@ def calibration_error(scores, *, bins=15):
     """
     if bins < 1:
         raise ValueError(f"`bins` must be at least 1. Received: bins={bins}")
-    logits = scores.logits.astype(np.float64)
-    confidence = np.exp(logits.max(axis=1) - np.logaddexp.reduce(logits, axis=1))
-    right = logits.argmax(axis=1) == scores.label
+    confidence, right = np.exp(scores.log_probabilities().max(axis=1)), scores.right
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)  # (low, high]
     gaps = np.bincount(bin_of, right - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(right))
@@ -78,7 +76,7 @@ def mcnemar(first, second):
     Raises:
         ValueError: if they are not of the same test; see `fusion.join`.
     """
-    hits = [each.logits.argmax(axis=1) == each.label for each in join([first, second])]
+    hits = [each.right for each in join([first, second])]
     ours, theirs = int((hits[0] & ~hits[1]).sum()), int((hits[1] & ~hits[0]).sum())
     differ = ours + theirs
     tail = sum(math.comb(differ, k) for k in range(min(ours, theirs) + 1))

@@ -4,7 +4,6 @@ import inspect
 import re
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from vidrec import config
@@ -15,6 +14,7 @@ from vidrec.experiment.runs import build_stream
 from vidrec.files import write_atomic
 from vidrec.models import registry
 from vidrec.models.macs import macs_by_layer
+from vidrec.models.outline import without_values
 from vidrec.training.stages import set_trainable
 
 CLAIMS, LEDGER = "claims.csv", "CLAIMS.md"
@@ -86,28 +86,28 @@ class Checks:
     def parameters(self, experiment, stream=None, *, layers="all", trainable=True, of=""):
         """How many parameters learn when `layers` are open as of a stage, or, not `trainable`, all
         of them; of the layers whose path has the regular expression `of` in it."""
-        found = self._network(experiment, stream)
-        backbones = registry.get(found["model name"]).BACKBONES
-        set_trainable(found["model"], layers, backbones=backbones)
-        weights = found["model"].trainable_weights if trainable else found["model"].weights
+        plan, _ = self._plan(experiment, stream)
+        model = self._network(experiment, stream)
+        set_trainable(model, layers, backbones=registry.get(plan.model.name).BACKBONES)
+        weights = model.trainable_weights if trainable else model.weights
         return sum(_of(of, [(w.path, int(np.prod(w.shape))) for w in weights]))
 
     def macs(self, experiment, stream=None, *, of="", clips=1):
         """Multiply-adds of so many clips of training, in the layers whose name has the regular
         expression `of` in it. One is 2 FLOPs of those who count both."""
-        found = self._network(experiment, stream)
-        counts = macs_by_layer(found["model"], found["clip"])
+        plan, name = self._plan(experiment, stream)
+        counts = macs_by_layer(self._network(experiment, stream), plan.clip_spec(name))
         return clips * sum(_of(of, counts.items()))
 
     def layers(self, experiment, kind, stream=None, *, named=""):
         """How many layers of a class there are, `kind`, of those whose name has the regular
         expression `named` in it."""
-        every = self._network(experiment, stream)["model"]._flatten_layers()
+        every = self._network(experiment, stream)._flatten_layers()
         return len(_of(named, [(x.name, x) for x in every if type(x).__name__ == kind]))
 
     def shape(self, experiment, layer, stream=None):
         """The shape of what a layer gives, without the batch."""
-        for found in self._network(experiment, stream)["model"]._flatten_layers():
+        for found in self._network(experiment, stream)._flatten_layers():
             if found.name == layer:
                 return tuple(found.output.shape[1:])
         raise ValueError(f"`layer` must be one of {experiment}. Received: layer={layer!r}")
@@ -148,17 +148,13 @@ class Checks:
         return plan, stream or next(iter(plan.trained or plan.streams))
 
     def _network(self, experiment, stream):
-        """{"model", "clip", "model name"}; made once."""
+        """keras.Model; made once."""
         plan, stream = self._plan(experiment, stream)
         key = experiment, stream
         if key not in self.known:
-            clip, facts = plan.clip_spec(stream), datasets.published(plan.data.dataset)
-            try:
-                with keras.StatelessScope(initialize_variables=False):
-                    model = build_stream(plan, stream, facts.classes, clip)
-            finally:  # forgets the variables that wait for values
-                keras.backend.clear_session(free_memory=False)
-            self.known[key] = {"model": model, "clip": clip, "model name": plan.model.name}
+            facts = datasets.published(plan.data.dataset)
+            with without_values():
+                self.known[key] = build_stream(plan, stream, facts.classes, plan.clip_spec(stream))
         return self.known[key]
 
 

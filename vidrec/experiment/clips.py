@@ -49,6 +49,21 @@ def clip_source(experiment, videos, classes, clip, *, cached=True, test=False):
     )
 
 
+def for_a_look(experiment, **evaluation):
+    """The experiment for some of its clips: one of each video, by no cache and not finished on the
+    device; `evaluation`: keys of that section."""
+    sections = {
+        "data": {"cache": None, "finish": "pipeline"},
+        "evaluation": {"clips": 1} | evaluation,
+    }
+    return experiment.model_copy(
+        update={
+            name: getattr(experiment, name).model_copy(update=keys)
+            for name, keys in sections.items()
+        }
+    )
+
+
 def _store(data, cached):
     """The store that images are read from, a pack of it in the folder of the cache if there is one,
     which is made here if it is not there."""

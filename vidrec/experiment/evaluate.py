@@ -129,8 +129,8 @@ def evaluate_splits(experiment, out, splits, *, named=None):
 def evaluation_folder(experiment, out, side="test", named=None):
     """Where `evaluate` writes, Path: `<out>/<experiment>/evaluation`, with what is not as usual
     behind it."""
-    parts = ["evaluation", *(side for side in [side] if side != "test"), *filter(None, [named])]
-    return Path(out) / experiment.name / "_".join(parts)
+    parts = "evaluation", None if side == "test" else side, named
+    return Path(out) / experiment.name / "_".join(filter(None, parts))
 
 
 def _score_draws(experiment, trained, split, side, classes, folder):

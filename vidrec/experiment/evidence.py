@@ -45,52 +45,46 @@ def draw_evidence(trained, experiment, videos, found, path, *, each=3):
     shown = surest(found, each)
     names = found.video_id[shown].tolist()
     table = videos.set_index("video_id", drop=False).loc[names]
-    settings = experiment.evaluation.model_copy(update={"clips": 1, "crops": 1, "batch_size": 1})
-    data = experiment.data.model_copy(update={"cache": None})
-    experiment = experiment.model_copy(update={"evaluation": settings, "data": data})
+    experiment = clips.for_a_look(experiment, crops=1, batch_size=1)
     clip = experiment.clip_spec(trained.stream, test=True)
     source = clips.clip_source(experiment, table, trained.classes, clip, test=True)
+    steps, seen = _steps(clip.frames), []
     with source.guard.explained():
-        seen = [
-            (images, facts) for images, _, facts in clips.evaluation_batches(experiment, source)
-        ]
-    modality = STREAMS[trained.stream][0]
-    flows = [_flow(images, facts, experiment) for images, facts in seen if "flow" in images]
+        for images, _, facts in clips.evaluation_batches(experiment, source):
+            images = {name: x.numpy() for name, x in images.items()}
+            seen.append(
+                (images, facts["frames"].numpy()[0][steps], _flow(images, steps, experiment))
+            )
     side = side_of(clip.size)
     unit = " px" if experiment.data.flow.quantize == "bound" else ""
-    columns = min(COLUMNS, clip.frames)
-    page = Page(max(4, columns), side, [f for each in flows for f in each] or None, unit=unit)
+    flows = [flow for *_, several in seen for flow in several]
+    page = Page(max(4, len(steps)), side, flows or None, unit=unit)
     page.header(f"{experiment.name}: what the {trained.stream} stream saw", _legend(trained))
-    for row, (images, facts) in zip(shown, seen, strict=True):
-        images = {name: x.numpy() for name, x in images.items()}
-        steps = _steps(clip.frames)
-        captions = [f"frame {n + 1}" for n in facts["frames"].numpy()[0][steps]]
+    heats_of = _heats(trained)
+    for row, (images, frames, flows) in zip(shown, seen, strict=True):
         pictures = {}
         if "rgb" in images:
             pictures["rgb"] = list(images["rgb"][0][steps])
-        if "flow" in images:
-            pictures["flow"] = [page.colours(f) for f in _flow(images, facts, experiment)]
+        if flows:
+            pictures["flow"] = [page.colours(flow) for flow in flows]
         lines = list(_facts(found, row))
         for name, those in pictures.items():
+            captions = [f"frame {n + 1}" for n in frames]
             cells = [Cell(c, (p,), side, side) for c, p in zip(captions, those, strict=True)]
             page.row(lines or [(name, PLAIN, GREY)], cells, rule=bool(lines))
             lines = []
-        for title, heat in _heats(trained, images, int(found.logits[row].argmax())):
-            page.row(
-                [(title, PLAIN, GREY)], _over(pictures[modality], heat, steps, side), rule=False
-            )
+        under = pictures[STREAMS[trained.stream][0]]
+        for title, heat in heats_of(images, int(found.predicted[row])):
+            page.row([(title, PLAIN, GREY)], _over(under, heat, steps, side), rule=False)
     page.save(path)
-    right = found.logits.argmax(axis=1) == found.label
-    return [(name, bool(right[row])) for name, row in zip(names, shown, strict=True)]
+    return [(name, bool(found.right[row])) for name, row in zip(names, shown, strict=True)]
 
 
 def surest(scores, each):
     """Rows (list of int) of Scores: of those that are right, then of those that are wrong, the ones
     with the highest probability; a class comes again when all others have come."""
-    logits = scores.logits.astype(np.float64)
-    sure = logits.max(axis=1) - np.logaddexp.reduce(logits, axis=1)
-    right, rows = logits.argmax(axis=1) == scores.label, []
-    for kind in (right, ~right):
+    sure, rows = scores.log_probabilities().max(axis=1), []
+    for kind in (scores.right, ~scores.right):
         times, order = {}, []
         for row in sorted(np.flatnonzero(kind), key=lambda row: (-sure[row], row)):
             label = int(scores.label[row])
@@ -104,25 +98,35 @@ def _steps(frames):
     return np.linspace(0, frames - 1, min(frames, COLUMNS)).round().astype(int)
 
 
-def _flow(images, facts, experiment):
-    codes = np.asarray(images["flow"])[0]
-    return [mean_flow(codes[t], experiment.data.flow) for t in _steps(len(codes))]
+def _flow(images, steps, experiment):
+    """Mean flow of the steps, float32 (H, W, 2) each; none of a clip without flow."""
+    if "flow" not in images:
+        return []
+    return [mean_flow(codes, experiment.data.flow) for codes in images["flow"][0][steps]]
 
 
-def _heats(trained, images, predicted):
-    """(title, float32 (S, h, w)) of a clip."""
-    module = registry.get(trained.experiment.model.name)
-    yield "Grad-CAM", grad_cam(trained.model, images, [predicted], module.LAST_MAPS)[0]
-    if trained.experiment.model.name == "tstam":
-        told = module.attention_model(trained.model)(images, training=False)
-        cells = np.asarray(told["spatial_scores"])[0].mean(axis=-1)
-        yield "attention", cells * np.asarray(told["temporal_scores"])[0][:, None, None]
-    has_mff = any(layer.name == "mff" for layer in trained.model.layers)
-    if trained.experiment.model.name == "vcm_sdd" and has_mff:
-        told = module.attention_model(trained.model)(images, training=False)
-        shares = np.asarray(told["flow_mff"]).mean(axis=(1, 2))  # (K, N): of RGB's cells
-        maps = next(x for x in trained.model.layers if x.name == "rgb_features").output.shape[1:4]
-        yield "attention (MFF)", shares.reshape(-1, *maps[1:])
+def _heats(trained):
+    """A function of a clip and a class that gives (title, float32 (S, h, w))."""
+    name, model = trained.experiment.model.name, trained.model
+    module = registry.get(name)
+    own = {layer.name: layer for layer in model.layers}
+    looks = name == "tstam" or (name == "vcm_sdd" and "mff" in own)
+    network = module.attention_model(model) if looks else None
+
+    def heats(images, predicted):
+        yield "Grad-CAM", grad_cam(model, images, [predicted], module.LAST_MAPS)[0]
+        if network is None:
+            return
+        told = network(images, training=False)
+        if name == "tstam":
+            cells = np.asarray(told["spatial_scores"])[0].mean(axis=-1)
+            yield "attention", cells * np.asarray(told["temporal_scores"])[0][:, None, None]
+        else:
+            shares = np.asarray(told["flow_mff"]).mean(axis=(1, 2))  # (K, N): of RGB's cells
+            height_width = own["rgb_features"].output.shape[2:4]
+            yield "attention (MFF)", shares.reshape(-1, *height_width)
+
+    return heats
 
 
 def _over(pictures, heat, steps, side):
@@ -139,9 +143,8 @@ def _over(pictures, heat, steps, side):
 
 def _facts(found, row):
     """Lines of text: what is predicted, and what it is."""
-    logits = found.logits[row].astype(np.float64)
-    shares = np.exp(logits - np.logaddexp.reduce(logits))
-    predicted, label = int(shares.argmax()), int(found.label[row])
+    shares = np.exp(found.log_probabilities()[row])
+    predicted, label = int(found.predicted[row]), int(found.label[row])
     right = predicted == label
     yield f"{shares[predicted]:.1%}  {found.classes[predicted]}", BOLD, "black" if right else RED
     if not right:

@@ -6,7 +6,12 @@ import numpy as np
 
 from vidrec.clip import decode_flow
 from vidrec.config import STREAMS
-from vidrec.experiment.clips import clip_source, training_batches, validation_batches
+from vidrec.experiment.clips import (
+    clip_source,
+    for_a_look,
+    training_batches,
+    validation_batches,
+)
 from vidrec.experiment.sheet_page import (
     BOLD,
     GREY,
@@ -76,9 +81,7 @@ def preview(experiment, path, *, clips=4, stream=None, epoch=0, test=False):
         else:
             last = experiment.streams[name].stages[0].epochs - 1
             check_integer("epoch", epoch, 0, last, f", those of the {name} stream's first stage")
-    data = experiment.data.model_copy(update={"cache": None, "finish": "pipeline"})
-    evaluation = experiment.evaluation.model_copy(update={"clips": 1})
-    experiment = experiment.model_copy(update={"data": data, "evaluation": evaluation})
+    experiment = for_a_look(experiment)
     split, classes = split_videos(experiment)
     examples, notes = [], []
     for name in streams:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 from pathlib import Path
 
 import cv2
@@ -144,7 +143,7 @@ def _claims(folder, experiment, ours):
     for path in sorted(folder.glob(f"*/{CLAIMS}")):
         files = [file for file in path.parent.glob("*.yaml") if _named(file, experiment)]
         for claim in read_claims(path):
-            last = re.split(r" && |; ", claim.command)[-1]
+            last = claim.commands[-1]
             if not any(last.endswith(f"/{file.name}") for file in files):
                 continue
             evaluated = claim.unit == "%" and " evaluate " in last
@@ -186,7 +185,7 @@ def _made(trained):
 def _pairs(experiment, scores, videos):
     """The pairs of classes that are confused most, with a picture of either."""
     table = metrics.confused_pairs(metrics.confusion_matrix(scores), PAIRS)
-    predicted = pd.Series(scores.logits.argmax(axis=1), index=scores.video_id)
+    predicted = pd.Series(scores.predicted, index=scores.video_id)
     label = pd.Series(scores.label, index=scores.video_id)
     number = {name: i for i, name in enumerate(scores.classes)}
     examples = []

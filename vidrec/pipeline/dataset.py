@@ -149,14 +149,13 @@ def evaluation_clips(
         return clip, facts
 
     def example(video, draw, _):
-        clip, facts = seen(video, draw, 0)
+        clips, facts = zip(*(seen(video, draw, i) for i in range(source.clips)), strict=True)
+        clip, told = clips[0], facts[0]
         if source.clips > 1:
-            more = [(clip, facts), *(seen(video, draw, i) for i in range(1, source.clips))]
-            clips, facts = zip(*more, strict=True)
             clip = {name: tf.concat([each[name] for each in clips], axis=0) for name in clip}
-            facts = {name: tf.stack([each[name] for each in facts]) for name in facts[0]}
-            facts["video_id"] = facts["video_id"][0]
-        return clip, tensors["label"][video], facts
+            several = {name: tf.stack([each[name] for each in facts]) for name in told}
+            told = several | {"video_id": told["video_id"]}
+        return clip, tensors["label"][video], told
 
     numbers = tf.data.Dataset.range(shard[0], len(source), shard[1])
     data = numbers.map(source.guard.watch(example, clip_of), tf.data.AUTOTUNE)

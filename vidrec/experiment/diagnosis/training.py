@@ -121,9 +121,7 @@ def statistics_findings(trained, experiment, videos):
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
-    data = experiment.data.model_copy(update={"cache": None})
-    settings = experiment.evaluation.model_copy(update={"batch_size": BATCH, "clips": 1})
-    experiment = experiment.model_copy(update={"data": data, "evaluation": settings})
+    experiment = clips.for_a_look(experiment, batch_size=BATCH)
     table = videos.sample(frac=1, random_state=0).head(CLIPS)  # batches of all classes
     clip = experiment.clip_spec(trained.stream)
     source = clips.clip_source(experiment, table, trained.classes, clip)
