@@ -21,7 +21,8 @@ RESUME ?=
 SEED ?=
 CLIP ?=
 NAME = $(shell sed -n 's/^name: *//p' '$(CONFIG)')
-MODEL ?= $(OUT)/$(NAME)/savedmodel
+RUN ?= $(OUT)/$(NAME)
+MODEL ?= $(RUN)/savedmodel
 PYTEST ?=
 # Of the tests: each takes up to 4 GB, and all tests of a file are in one.
 PROCESSES ?= --numprocesses 2 --dist loadfile
@@ -49,11 +50,11 @@ run = $(data) $(lists) --out '$(OUT)' $(seed) $(partial)
 .NOTPARALLEL:
 .PHONY: help setup demo test test-slow lint format data-prepare data-check data-show \
 	data-preview extract-frames extract-flow audit pack train train-spatial train-temporal evaluate \
-	export predict clean headless
+	export predict demo-page clean headless
 
 help: ## this list
 	@echo "vidrec. Variables: CONFIG VIDEOS DATASET LISTS ARCHIVE DATA OUT SEED WORKERS ENGINE \
-	SHARD=i/n DRY_RUN=1 REPAIR=1 PACK RESUME=1 ALLOW_MISSING=1 CLIP MODEL PYTHON VENV"
+	SHARD=i/n DRY_RUN=1 REPAIR=1 PACK RESUME=1 ALLOW_MISSING=1 CLIP RUN MODEL PYTHON VENV"
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
 		awk -F'|' '{printf "%-22s %s\n", $$1, $$2}'
 
@@ -136,12 +137,15 @@ train-temporal: setup ## the temporal stream of CONFIG
 evaluate: setup ## both streams and their fusion on the test videos
 	$(VIDREC) evaluate $(CONFIG) $(run)
 
-export: setup ## a SavedModel of CONFIG's trained streams, in MODEL
-	$(VIDREC) export $(CONFIG) $(run) --model '$(MODEL)'
+export: setup ## the next version of a SavedModel of the trained RUN, in MODEL
+	$(VIDREC) export '$(RUN)' '$(MODEL)' $(data) $(lists)
 
-predict: setup ## the most likely classes of CLIP, by MODEL
+predict: setup ## the most likely classes of CLIP, a video or a folder of them, by MODEL
 	@test -n "$(CLIP)" || { echo "make predict needs CLIP=<video file>"; exit 2; }
 	$(VIDREC) predict '$(CLIP)' --model '$(MODEL)'
+
+demo-page: setup ## a page in the browser that shows what MODEL makes of a clip
+	$(VIDREC) demo-page '$(MODEL)'
 
 clean: ## removes caches and build leftovers; keeps data, runs and the environment
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache

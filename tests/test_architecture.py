@@ -36,10 +36,16 @@ ROOMS = OURS | {
 EXTRA = {
     "datasets/synthetic.py": {"cv2"},  # it writes videos; no other data set reads one
     "datasets/prepare.py": {"keras"},  # its downloads
+    "models/weight_files.py": {"h5py"},  # it looks at a file before Keras reads it
     "extraction/pack.py": {"tensorflow"},  # it writes TFRecords; workers never load it
     "extraction/unpack.py": {"tensorflow"},
     "training/watching.py": {"wandb"},  # if it is asked for
     "experiment/report.py": {"jinja2"},
+    "experiment/export.py": {"jinja2"},  # its card
+    "experiment/demo_page.py": {"gradio"},
+    "experiment/demo_server.py": {"starlette"},  # gradio's own server
+    "export/litert.py": {"ai_edge_litert"},  # both if they are asked for
+    "export/onnx.py": {"onnx", "onnxruntime", "tf2onnx"},
 }
 FORBIDDEN = {"pickle", "dill", "joblib"}
 
@@ -121,3 +127,42 @@ def test_files_have_one_idea_each():
     assert not names & {"utils", "util", "helpers", "common", "misc"}
     long = {name_of(path): len(path.read_text().splitlines()) for path in sources()}
     assert not {name: lines for name, lines in long.items() if lines > 300}
+
+
+def calls_of(path):
+    """("keras.saving.load_model", {"safe_mode": "True"}) for instance, of every call in a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+            yield ast.unparse(node.func), given
+
+
+READERS = {  # of files that can carry code: what a call must say, and the one file that calls it
+    "np.load": ({"allow_pickle": "False"}, None),
+    "numpy.load": ({"allow_pickle": "False"}, None),
+    "torch.load": ({"weights_only": "True"}, None),
+    "keras.saving.load_model": ({"compile": "False", "safe_mode": "True"}, "saved.py"),
+    "model.load_weights": ({}, "weight_files.py"),
+    "h5py.File": ({}, "weight_files.py"),
+}
+OWN_READERS = {"saved.load_model", "weight_files.load_weights", "load_weights"}
+NEVER = {"enable_unsafe_deserialization", "TFSMLayer", "unsafe_load", "full_load", "func_load"}
+
+
+@pytest.mark.parametrize("folder", ["vidrec", "preprocessing", "experiments"])
+def test_no_file_is_trusted_with_code(folder):
+    """Models, weights and arrays are read with care, each in one place."""
+    seen = set()
+    for path in (PROJECT / folder).rglob("*.py"):
+        for name, given in calls_of(path):
+            last = name.rpartition(".")[2]
+            assert last not in NEVER, f"{path} calls {name}"
+            if name in READERS:
+                must, only = READERS[name]
+                assert must.items() <= {"allow_pickle": "False", **given}.items(), (path, name)
+                assert only in (None, path.name), f"{path} calls {name}: use models/{only}"
+                seen.add(name)
+            elif last in ("load_model", "load_weights"):
+                assert name in OWN_READERS, f"{path} calls {name}"
+    if folder == "vidrec":
+        assert {"np.load", "keras.saving.load_model", "model.load_weights", "h5py.File"} <= seen

@@ -290,13 +290,62 @@ def test_weizmann_by_arrays(root, tmp_path, gpu):
     assert found["test"] == 9
 
 
-def test_options_of_the_training_benchmarks(script, capsys):
+@pytest.mark.slow
+def test_inference():
+    size = ("--batch", "2", "--rounds", "2", "--clips", "1")
+    out = run("inference.py", "--tiny", "--model", "hst", *size)
+    ratio = r"(\d+\.\d{3}) \[\d+\.\d{3}, \d+\.\d{3}\]"
+    row = (
+        rf"^│ (Keras, \S+|SavedModel|LiteRT [a-z ]+?) +│ +[\d.]+ │ +[\d.]+ │ +{ratio} │ +{ratio} │$"
+    )
+    rows = re.findall(row, out, re.M)
+    ways = ["Keras, tf.function", "SavedModel", "Keras, again", "Keras, eager"]
+    ways += ["LiteRT float", "LiteRT dynamic range"]
+    assert [way for way, *_ in rows] == 2 * ways, out
+    assert rows[0][1:] == ("1.000", "1.000")
+    assert all(float(x) > 0 for _, *ratios in rows for x in ratios)
+    for clips in ("one clip", "2 clips at a time"):
+        columns = rf"┃ {clips} +┃ +ms a clip ┃ +clips/s ┃ +x Keras ┃ +CPU x ┃"
+        assert re.search(columns, out), out
+    goal = r"^SavedModel by Keras, tf.function: [\d.]+\. The goal, 1.02 at most, is (?:not )?met\.$"
+    assert len(re.findall(goal, out, re.M)) == 2, out
+    row = r"^│ +([\w, ]+?) +│ +([\d.]*) │ +(-?[\d.]+) │ +-?[\d.]+ \[-?[\d.]+, -?[\d.]+\] │$"
+    rows = {name: (first, later) for name, first, later in re.findall(row, out, re.M)}
+    parts = ["decode", "flow", "scaling", "network", "rest", "graph"]
+    assert rows.keys() == {"predict", "frames", "frames, XLA", *parts}, out
+    assert all(float(rows[way][1]) > 0 for way in ("predict", "frames", "flow", "network"))
+    assert float(rows["frames, XLA"][0]) > float(rows["frames, XLA"][1])  # it compiles
+    assert rows["network"][0] == ""
+    assert re.search(
+        r"^`frames` beside `predict`: the same class in \d of 1 videos, .* px", out, re.M
+    )
+    assert "TensorFlow" in out.splitlines()[-1]
+
+
+def test_inference_says_what_litert_refuses(script, capsys):
+    """A row without numbers, and the ratio is the median of those of the rounds, not of the sum."""
+    inference = script("inference")
+    keras = np.array([[1.0, 2.0], [2.0, 4.0], [10.0, 20.0]])
+    spent = {inference.KERAS: keras, inference.SAVED: keras * [[1.01], [1.02], [3.0]]}
+    why = "'net' cannot be converted to LiteRT, which has no [GatherV2]"
+    table = inference.table_of_clips("net", 4, spent, {"LiteRT float": why})
+    inference.Console(width=200).print(table)
+    out = capsys.readouterr().out
+    assert re.search(r"SavedModel +│ +510.0 │ +1.96 │ +1.020 \[1.015, 2.010\] │ 1.020 \[", out), out
+    assert re.search(r"LiteRT float +│ +- │ +- │ +" + re.escape(why) + r" │ +- │", out), out
+    assert inference.conclude(spent).endswith(": 1.020. The goal, 1.02 at most, is met.")
+    assert inference.quartiles([3.0, 1.0], [2.0, 2.0]) == "1.000 [0.750, 1.250]"
+
+
+def test_options(script, capsys):
     for name, options, message in (
         ("train", ["--rounds", "0"], "--rounds must be at least 1"),
         ("train", ["--only", "alexnet"], "--only must be a part of one of"),
         ("train", ["--memory-batch", "6"], "--memory-batch must be a multiple of 4"),
         ("gpu", ["--batch", "0"], "--batch must be at least 1"),
         ("gpu", ["--weizmann", "/none"], "--weizmann must hold what --decode writes"),
+        ("inference", ["--batch", "0"], "--batch must be at least 1"),
+        ("inference", ["--model", "alexnet"], "invalid choice: 'alexnet'"),
     ):
         with pytest.raises(SystemExit):
             script(name).parse(options)

@@ -20,7 +20,7 @@ def test_help_names_every_verb_and_loads_nothing_heavy():
         "print(sorted({'tensorflow', 'keras', 'cv2', 'pandas', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    verbs = "extract-frames extract-flow index train evaluate export predict demo"
+    verbs = "extract-frames extract-flow index train evaluate export predict demo demo-page"
     assert all(f"  {verb}" in done.stdout for verb in verbs.split())
     assert done.stdout.splitlines()[-1] == "[]"
 

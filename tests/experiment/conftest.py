@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from tests.export.conftest import drawn, exported, model, video  # noqa: F401  fixtures
 from vidrec import config
-from vidrec.experiment import videos
+from vidrec.experiment import runs, videos
 from vidrec.extraction.engines import FlowSettings
 from vidrec.store import Store
 
 CONFIG = {
     "name": "tiny",
-    "model": {"options": {"bn_momentum": 0.9, "dropout": 0.5}},
+    "model": {"options": {"bn_momentum": 0.9, "dropout": 0.5, "fold_segments": True}},
     "clip": {"segments": 3, "size": 71, "flow_length": 2},
     "data": {
         "synthetic": {"groups": 2, "test_groups": 1, "clips": 1, "frames": 6, "size": 72},
@@ -57,6 +58,16 @@ def extract_frames(plan):
     """Draws an experiment's videos, and extracts their frames."""
     videos.draw_videos(plan)
     videos.extract_frames(videos.Source.of(plan), Store(plan.data.root), workers=0)
+
+
+def write_run(run, plan, stream, network, classes, train_videos, **facts):
+    """A run folder as training leaves it; facts: of its provenance, beside the stream's name."""
+    run.mkdir(parents=True)
+    (run / runs.CONFIG).write_text(config.dump(plan))
+    (run / runs.PROVENANCE).write_text(json.dumps({"stream": stream, **facts}))
+    for name, lines in ((runs.CLASSES, classes), (runs.TRAIN_VIDEOS, train_videos)):
+        (run / name).write_text("".join(f"{line}\n" for line in lines))
+    network.save_weights(run / runs.WEIGHTS)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """What is on a picture of attention: read from the figure, and held against the model's scores."""
 
-import json
 import re
 import shutil
 import types
@@ -11,11 +10,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-from tests.experiment.conftest import STAGE, assert_nothing_overlaps, texts
+from tests.experiment.conftest import STAGE, assert_nothing_overlaps, texts, write_run
 from tests.models.small_tstam import liven
 from vidrec import cli, config
 from vidrec.clip import ClipSpec, decode_flow
-from vidrec.datasets import synthetic
 from vidrec.experiment import runs
 from vidrec.experiment.attention import (
     attend,
@@ -24,7 +22,8 @@ from vidrec.experiment.attention import (
     most_watched,
     show_attention,
 )
-from vidrec.export.video_clip import ClipReader
+from vidrec.export.recipe import ClipRecipe
+from vidrec.export.video_clip import read_clip
 from vidrec.extraction.colour_wheel import flow_colours
 from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.video import VideoError, read_frames
@@ -49,7 +48,7 @@ PLAN = config.Experiment.model_validate(
         "evaluation": {"segments": 5, "resize": [66, 88]},
     }
 )
-READER = ClipReader(
+RECIPE = ClipRecipe(
     clip=ClipSpec(segments=5, size=64, flow_length=2),
     sampling=Sampling(policy="intervals"),
     flow=FlowSettings(engine="farneback", bound=8),
@@ -59,17 +58,14 @@ FRAMES = [2, 4, 6, 8, 10]  # 10 places in 12 frames, counted from 1, for both st
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory):
-    root = tmp_path_factory.mktemp("videos")
-    spec = synthetic.SyntheticSpec(groups=2, test_groups=1, clips=1, frames=12, size=80)
-    synthetic.write_videos(root, spec)
-    return root / "BlueDotsSwing/v_BlueDotsSwing_g02_c01.avi"
+def video(drawn):
+    return drawn / "BlueDotsSwing/v_BlueDotsSwing_g02_c01.avi"
 
 
 @pytest.fixture(scope="module")
 def clip(video):
     """Both modalities as the test has them: uint8 (T, S, S, C)."""
-    found, _ = READER.read(video)
+    found, _ = read_clip(video, RECIPE)
     return {name: images.numpy()[0] for name, images in found.items()}
 
 
@@ -82,19 +78,13 @@ def folder(clip, tmp_path_factory):
         spec = PLAN.clip_spec(stream)
         model = tstam.build(len(CLASSES), spec, **OPTIONS)
         liven(model, {modality: clip[modality][None]})
-        write_run(root / stream, model, PLAN, stream, missing=missing)
+        run_of(root / stream, model, PLAN, stream, missing=missing)
     return root
 
 
-def write_run(run, model, plan, stream, *, missing=0):
-    """A run folder as training leaves it."""
-    run.mkdir()
-    (run / "config.yaml").write_text(config.dump(plan))
+def run_of(run, model, plan, stream, *, missing=0):
     data = {"missing": missing, "expected": 9, "parent": None}
-    (run / "provenance.json").write_text(json.dumps({"stream": stream, "data": data}))
-    (run / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
-    (run / "train_videos.txt").write_text("Jump/a\n")
-    model.save_weights(run / "stream.weights.h5")
+    write_run(run, plan, stream, model, CLASSES, ["Jump/a"], data=data)
 
 
 def scores_of(run, images, modality):
@@ -315,7 +305,7 @@ def test_models_without_one_stream_s_attention_are_refused(
         "streams": {stream: {"stages": [STAGE]}},
     }
     plan = config.Experiment.model_validate(content)
-    write_run(tmp_path / "run", build(len(CLASSES), plan.clip_spec()), plan, stream)
+    run_of(tmp_path / "run", build(len(CLASSES), plan.clip_spec()), plan, stream)
     with pytest.raises(ValueError, match=message):
         show_attention(tmp_path / "run", video, tmp_path / "p.png")
     assert not (tmp_path / "p.png").exists()

@@ -4,7 +4,6 @@ import base64
 import html.parser
 import io
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.browser import BROWSER
 from tests.experiment.conftest import STAGE, assert_nothing_overlaps, experiment, texts
 from tests.experiment.test_diagnosis import SMALL
 from tests.experiment.test_ports import T_STAM
@@ -26,7 +26,6 @@ from vidrec.experiment.splits import split_videos
 from vidrec.experiment.train import train
 
 STREAM = {"stages": [{**STAGE, "name": "all", "epochs": 1, "schedule": {"rate": 0.001}}]}
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
 pytestmark = pytest.mark.filterwarnings("ignore:\\d+ videos are so short", "ignore:.* has 6 frames")
 

@@ -98,6 +98,16 @@ def test_an_incomplete_run_is_not_loaded(run):
         runs.load_stream(run)
 
 
+def test_a_run_with_damaged_weights_is_not_loaded(run):
+    weights = run / "stream.weights.h5"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(300)]).save_weights(weights)
+    with pytest.raises(ValueError, match=f"{weights} holds the weights of another network than"):
+        runs.load_stream(run)
+    weights.write_bytes(weights.read_bytes()[:3000])
+    with pytest.raises(ValueError, match=f"{weights} cannot be read: it is cut off. Copy or down"):
+        runs.load_stream(run)
+
+
 def test_unknown_options_of_a_model_are_refused():
     wrong = experiment(model={"options": {"dropuot": 0.5}})
     with pytest.raises(ValueError, match=r"among \['bn_momentum', .*Received: \['dropuot'\]"):

@@ -4,19 +4,16 @@ import json
 import subprocess
 import sys
 
-import keras
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from vidrec.clip import ClipSpec
+from tests.export.conftest import CLASSES, CLIP, RECIPE
 from vidrec.export import savedmodel
 from vidrec.export.savedmodel import export_savedmodel, parity
-from vidrec.models import multiseg_xception
-
-CLASSES = ["Archery", "Biking", "Ça va", "Diving"]
-CLIP = ClipSpec(segments=3, size=71, flow_length=2)
-FACTS = {"clip": {"size": 71}, "note": "é"}
+from vidrec.export.video_clip import read_clip
+from vidrec.extraction.video import read_frames
 
 
 @pytest.fixture(scope="module")
@@ -29,31 +26,37 @@ def clips():
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    keras.utils.set_random_seed(4)
-    model = multiseg_xception.build(len(CLASSES), CLIP)
-    head = model.get_layer("rgb_stream").get_layer("rgb_segment_net").get_layer("rgb_logits")
-    head.set_weights([1000 * head.get_weights()[0], np.array([1.0, -2.0, 0.5, 0.0])])
-    folder = tmp_path_factory.mktemp("export") / "model"
-    assert export_savedmodel(model, folder, classes=CLASSES, facts=FACTS) < 1e-5
-    return model, folder
+def frames(video):
+    """uint8 (1, 12, 80, 80, 3), RGB."""
+    return np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in read_frames(video)])[None]
 
 
-def test_parity_with_keras(exported, clips):
-    model, folder = exported
-    assert parity(model, folder, clips) < 1e-5
+def test_parity_with_keras(model, exported, clips):
+    assert parity(model, exported, clips) < 1e-5
     other = {**clips, "rgb": 255 - clips["rgb"]}
     difference = np.abs(np.asarray(model(other)) - np.asarray(model(clips))).max()
     assert difference > 1e-3  # the comparison above could have failed
 
 
-def test_named_inputs_and_outputs_with_any_batch(exported, clips):
-    loaded = tf.saved_model.load(str(exported[1]))
+def test_parity_is_that_of_the_worst_batch(model, exported, clips, monkeypatch):
+    broken = type("Broken", (), {"input": model.input})()
+
+    def call(self, batch, training):
+        return model(batch) + (0.5 if batch["rgb"].shape[0] == 1 else 0.0)
+
+    monkeypatch.setattr(type(broken), "__call__", call, raising=False)
+    one = {name: clip[:1] for name, clip in clips.items()}
+    largest = max(1, np.abs(np.asarray(model(one)) + 0.5).max())
+    assert parity(broken, exported, clips) < 1e-5
+    assert parity(broken, exported, one, clips) == pytest.approx(0.5 / largest, rel=1e-3)
+
+
+def test_named_inputs_and_outputs_with_any_batch(loaded, clips):
     serve = loaded.signatures["serving_default"]
     _, inputs = serve.structured_input_signature
     assert {name: (spec.shape.as_list(), spec.dtype) for name, spec in inputs.items()} == {
-        "rgb": ([None, 3, 71, 71, 3], tf.uint8),
-        "flow": ([None, 3, 71, 71, 4], tf.uint8),
+        "rgb": ([None, None, 71, 71, 3], tf.uint8),
+        "flow": ([None, None, 71, 71, 8], tf.uint8),
     }
     for batch in (1, 3):
         out = serve(**{name: tf.constant(clip[:batch]) for name, clip in clips.items()})
@@ -63,33 +66,80 @@ def test_named_inputs_and_outputs_with_any_batch(exported, clips):
         np.testing.assert_array_equal(out["class_id"], np.argmax(out["logits"], axis=1))
 
 
-def test_assets_and_size(exported):
-    model, folder = exported
-    assert (folder / "assets/class_names.txt").read_text().splitlines() == CLASSES
-    assert json.loads((folder / "assets/vidrec.json").read_text()) == FACTS
-    assert sorted(path.name for path in folder.iterdir()) == [
+def test_raw_frames_give_what_the_file_gives(model, loaded, frames, video):
+    _, inputs = loaded.signatures["frames"].structured_input_signature
+    assert {name: (spec.shape.as_list(), spec.dtype) for name, spec in inputs.items()} == {
+        "video": ([1, None, None, None, 3], tf.uint8)
+    }
+    out = loaded.signatures["frames"](video=tf.constant(frames))
+    assert {name: tuple(x.shape) for name, x in out.items()} == {
+        "probabilities": (1, 4),
+        "class_id": (1,),
+    }
+    clip, _ = read_clip(video, RECIPE)
+    expected = RECIPE.probabilities(model(clip, training=False)).numpy()
+    assert 0.3 < expected.max() < 0.999
+    np.testing.assert_allclose(out["probabilities"][0], expected, atol=0.05)  # of the JPG between
+    assert out["class_id"][0] == expected.argmax()
+
+
+def test_raw_frames_that_are_too_few_are_refused(loaded, frames):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`video` must have at least 5 frames"):
+        loaded.signatures["frames"](video=tf.constant(frames[:, :4]))
+
+
+def test_a_request_of_tensorflow_serving(loaded, clips):
+    """Its REST interface takes {"instances": [{<input>: nested lists}]}, a dict for each video, and
+    gives {"predictions": [{<output>: ...}]}; types are those of the signature."""
+    serve = loaded.signatures["serving_default"]
+    _, inputs = serve.structured_input_signature
+    body = json.dumps(
+        {"instances": [{n: clip[i].tolist() for n, clip in clips.items()} for i in range(2)]}
+    )
+    rows = json.loads(body)["instances"]
+    given = {
+        name: tf.constant([row[name] for row in rows], spec.dtype) for name, spec in inputs.items()
+    }
+    out = serve(**given)
+    expected = serve(**{name: tf.constant(clip[:2]) for name, clip in clips.items()})
+    np.testing.assert_array_equal(out["logits"], expected["logits"])
+    answer = {"predictions": [{n: x[i].numpy().tolist() for n, x in out.items()} for i in range(2)]}
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def test_assets_card_and_size(model, exported):
+    assert (exported / "assets/class_names.txt").read_text().splitlines() == [*CLASSES]
+    facts = json.loads((exported / "assets/vidrec.json").read_text())
+    assert facts["clip"]["flow_length"] == 4
+    assert facts["note"] == "é"
+    assert (exported / "MODEL_CARD.md").read_text().startswith("# A card, ")
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "MODEL_CARD.md",
         "assets",
         "fingerprint.pb",
         "saved_model.pb",
         "variables",
     ]
     weights = 4 * model.count_params()
-    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    total = sum(path.stat().st_size for path in exported.rglob("*") if path.is_file())
     assert total < 1.1 * weights
 
 
-def test_it_runs_where_vidrec_cannot_be_imported(exported, clips, tmp_path):
+def test_it_runs_where_vidrec_cannot_be_imported(model, exported, loaded, clips, frames, tmp_path):
     """In a process of its own, with TensorFlow alone: not even Keras is imported by us."""
-    model, folder = exported
     np.savez(tmp_path / "clips.npz", **clips)
+    np.save(tmp_path / "frames.npy", frames)
     code = (
         "import sys; sys.modules['vidrec'] = None\n"
         "import numpy as np, tensorflow as tf\n"
-        f"model = tf.saved_model.load(r'{folder}')\n"
+        f"model = tf.saved_model.load(r'{exported}')\n"
         f"clips = dict(np.load(r'{tmp_path}/clips.npz'))\n"
         "serve = model.signatures['serving_default']\n"
         "out = serve(**{k: tf.constant(v) for k, v in clips.items()})\n"
         f"np.save(r'{tmp_path}/logits.npy', out['logits'])\n"
+        f"video = tf.constant(np.load(r'{tmp_path}/frames.npy'))\n"
+        "out = model.signatures['frames'](video=video)\n"
+        f"np.save(r'{tmp_path}/probabilities.npy', out['probabilities'])\n"
         "try:\n    import vidrec\nexcept ImportError:\n    print('vidrec is blocked')\n"
     )
     done = subprocess.run(
@@ -97,27 +147,33 @@ def test_it_runs_where_vidrec_cannot_be_imported(exported, clips, tmp_path):
     )
     assert "vidrec is blocked" in done.stdout
     served = np.load(tmp_path / "logits.npy")
-    assert np.abs(served - np.asarray(model(clips, training=False))).max() < 1e-5
+    expected = np.asarray(model(clips, training=False))
+    np.testing.assert_allclose(served, expected, rtol=1e-5, atol=1e-5)
+    probabilities = np.load(tmp_path / "probabilities.npy")
+    here = loaded.signatures["frames"](video=tf.constant(frames))
+    np.testing.assert_allclose(probabilities, here["probabilities"], atol=1e-5)
 
 
-def test_a_stream_alone_is_exported_too(exported, clips, tmp_path):
-    stream = exported[0].get_layer("flow_stream")
+def test_a_stream_alone_is_exported_too(model, clips, tmp_path):
+    stream = model.get_layer("flow_stream")
     export_savedmodel(stream, tmp_path / "flow", classes=CLASSES, facts={})
-    assert parity(stream, tmp_path / "flow", {"flow": clips["flow"]}) < 1e-5
+    assert parity(stream, tmp_path / "flow", clips) < 1e-5
+    loaded = tf.saved_model.load(str(tmp_path / "flow"))
+    assert list(loaded.signatures) == ["serving_default"]  # without a recipe
 
 
-def test_a_model_that_does_not_agree_is_not_written(exported, tmp_path, monkeypatch):
+def test_a_model_that_does_not_agree_is_not_written(model, tmp_path, monkeypatch):
     folder = tmp_path / "model"
-    monkeypatch.setattr(savedmodel, "parity", lambda *_: 0.25)
-    with pytest.raises(RuntimeError, match=r"differs from the Keras model by 2.5e-01.*not written"):
-        export_savedmodel(exported[0], folder, classes=CLASSES, facts=FACTS)
+    monkeypatch.setattr(savedmodel, "parity", lambda *_: 2e-4)
+    with pytest.raises(RuntimeError, match=r"differs from the Keras model by 2.0e-04.*not written"):
+        export_savedmodel(model, folder, classes=CLASSES, facts={})
     monkeypatch.setattr(savedmodel, "parity", lambda *_: float("nan"))
     with pytest.raises(RuntimeError, match="by nan"):
-        export_savedmodel(exported[0], folder, classes=CLASSES, facts=FACTS)
+        export_savedmodel(model, folder, classes=CLASSES, facts={})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_class_names_must_fit(exported, tmp_path):
+def test_class_names_must_fit(model, tmp_path):
     with pytest.raises(ValueError, match="the model's 4 outputs. Received: 2 names"):
-        export_savedmodel(exported[0], tmp_path / "x", classes=["a", "b"], facts={})
+        export_savedmodel(model, tmp_path / "x", classes=["a", "b"], facts={})
     assert not (tmp_path / "x").exists()

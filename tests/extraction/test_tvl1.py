@@ -182,7 +182,8 @@ def test_an_install_that_cannot_be_written_to(tmp_path):
     """Neither the package's folder nor the user's cache: compiled, and not kept."""
     package = tmp_path / "site/vidrec"
     source = Path(vidrec.__file__).parent
-    for name in ("__init__.py", "extraction/__init__.py", "extraction/tvl1.py"):
+    parts = ("__init__.py", "extraction/__init__.py", "extraction/tvl1.py")
+    for name in (*parts, "extraction/tvl1_parameters.py"):
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_bytes((source / name).read_bytes())
     # The superuser may write anywhere: files in the places of the two cache folders stop it too.

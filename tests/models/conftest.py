@@ -13,14 +13,8 @@ CLIP = ClipSpec(segments=3, size=71, flow_length=2)
 
 @pytest.fixture(scope="session")
 def clips():
-    """uint8 clips of two videos: coarse patterns, unlike from segment to segment."""
-    rng = np.random.default_rng(7)
-    found = {}
-    for name in CLIP.modalities:
-        frames, side, _, channels = CLIP.shape(name)
-        coarse = rng.integers(0, 256, (2, frames, 9, 9, channels), dtype=np.uint8)
-        found[name] = coarse.repeat(8, axis=2).repeat(8, axis=3)[:, :, :side, :side]
-    return found
+    """Clips of two videos."""
+    return random_clips(CLIP)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +42,23 @@ def outline():
 
     yield make
     keras.backend.clear_session()  # forgets that the variables wait for values
+
+
+def random_clips(clip, videos=2, seed=7):
+    """uint8 clips: coarse patterns, unlike from frame to frame."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name in clip.modalities:
+        frames, side, _, channels = clip.shape(name)
+        cells = -(-side // 8)
+        coarse = rng.integers(0, 256, (videos, frames, cells, cells, channels), dtype=np.uint8)
+        found[name] = coarse.repeat(8, axis=2).repeat(8, axis=3)[:, :, :side, :side]
+    return found
+
+
+def logits(model, clips):
+    """A model's logits (B, N), as a NumPy array; it takes what it knows of the clips."""
+    return np.asarray(model({name: clips[name] for name in model.input}, training=False))
 
 
 def adapt(model, clips):

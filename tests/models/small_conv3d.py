@@ -1,8 +1,5 @@
 """Small baselines for tests: an eighth of the channels, one block a stage."""
 
-import numpy as np
-
-from tests.models import small_deep_fusion
 from vidrec.clip import ClipSpec
 from vidrec.models import conv3d_baselines
 
@@ -17,12 +14,3 @@ def build(network="c3d", column="resnet21", clip=CLIP, **options):
         small["layer_sizes"] = (1, 1, 1, 1)
     options = {"network": network, "column": column, **small, **options}
     return conv3d_baselines.build(CLASSES, clip, **options)
-
-
-def random_clips(videos=2, clip=CLIP, seed=7):
-    """uint8 clips: coarse patterns, unlike from frame to frame."""
-    return small_deep_fusion.random_clips(videos, clip, seed)
-
-
-def logits(model, clips):
-    return np.asarray(model(clips, training=False))

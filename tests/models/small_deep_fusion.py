@@ -1,7 +1,5 @@
 """A small deep fusion network for tests: all layers of the full one, a sixteenth of its filters."""
 
-import numpy as np
-
 from vidrec.clip import ClipSpec
 from vidrec.models import deep_fusion_tpn
 
@@ -18,19 +16,3 @@ def twin(model, **options):
     other = build(**options)
     other.set_weights(model.get_weights())
     return other
-
-
-def random_clips(videos=2, clip=CLIP, seed=7):
-    """uint8 clips: coarse patterns, unlike from moment to moment."""
-    rng = np.random.default_rng(seed)
-    found = {}
-    for name in clip.modalities:
-        moments, side, _, channels = clip.shape(name)
-        cells = -(-side // 8)
-        coarse = rng.integers(0, 256, (videos, moments, cells, cells, channels), dtype=np.uint8)
-        found[name] = coarse.repeat(8, axis=2).repeat(8, axis=3)[:, :, :side, :side]
-    return found
-
-
-def logits(model, clips):
-    return np.asarray(model(clips, training=False))

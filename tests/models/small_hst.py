@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tests.models import small_deep_fusion
 from vidrec.clip import ClipSpec
 from vidrec.models import hst
 
@@ -20,15 +19,6 @@ def twin(model, **options):
     other = build(**options)
     other.set_weights(model.get_weights())
     return other
-
-
-def random_clips(videos=2, clip=CLIP, seed=7):
-    """uint8 clips: coarse patterns, unlike from frame to frame."""
-    return small_deep_fusion.random_clips(videos, clip, seed)
-
-
-def logits(model, clips):
-    return np.asarray(model(clips, training=False))
 
 
 def widen(model):

@@ -14,17 +14,6 @@ def build(modality="rgb", clip=CLIP, **options):
     return tstam.build(CLASSES, clip.only(modality), **options)
 
 
-def random_clips(clip, batch=2, seed=7):
-    """uint8 clips of coarse patterns, unlike from frame to frame."""
-    rng = np.random.default_rng(seed)
-    found = {}
-    for name in clip.modalities:
-        frames, side, _, channels = clip.shape(name)
-        coarse = rng.integers(0, 256, (batch, frames, 8, 8, channels), dtype=np.uint8)
-        found[name] = coarse.repeat(side // 8, axis=2).repeat(side // 8, axis=3)
-    return found
-
-
 def liven(model, clips):
     """Statistics of these clips, attention that is not even, and logits of about 1."""
     adapt(model, clips)
@@ -34,7 +23,3 @@ def liven(model, clips):
             scale = 0.1 if layer.name.endswith("_logits") else 1.0
             rng = np.random.default_rng(len(bias))
             layer.set_weights([rng.normal(0, scale, kernel.shape), rng.normal(0, 0.1, bias.shape)])
-
-
-def logits(model, clips):
-    return np.asarray(model({name: clips[name] for name in model.input}, training=False))

@@ -3,11 +3,8 @@
 import numpy as np
 
 from tests.models.conftest import adapt
-from tests.models.small_tstam import logits, random_clips
 from vidrec.clip import ClipSpec
 from vidrec.models import vcm_sdd
-
-__all__ = ["CLASSES", "CLIP", "FRAMES", "build", "liven", "logits", "random_clips", "segments"]
 
 CLASSES, FRAMES, NODES = 5, 6, 24
 CLIP = ClipSpec(

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.models.conftest import logits, random_clips
 from tests.models.conv3d_reference import resnet3d, scatter, table_net, weights_of
-from tests.models.small_conv3d import CLASSES, CLIP, SIX, build, logits, random_clips
+from tests.models.small_conv3d import CLASSES, CLIP, SIX, build
 from vidrec.models import conv3d_baselines
 from vidrec.models.backbones.resnet3d import factor_channels
 
 
 @pytest.fixture(scope="module")
 def clips():
-    return random_clips()
+    return random_clips(CLIP)
 
 
 def output(model, name, clips):

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.models.conftest import random_clips
 from tests.models.parameters import deviation, trainable
-from tests.models.small_conv3d import random_clips
 from vidrec.models import conv3d_baselines
 from vidrec.models.macs import count_macs
 
@@ -203,7 +203,7 @@ def test_the_whole_network_runs(network, column):
     clip = dataclasses.replace(conv3d_baselines.DEFAULT_CLIP, size=SIZES[column])
     model = conv3d_baselines.build(101, clip, network=network, column=column)
     # A new network's statistics are of no clip; those of this clip keep its values in range.
-    logits = np.asarray(model(random_clips(1, clip), training=True))
+    logits = np.asarray(model(random_clips(clip, 1), training=True))
     assert logits.shape == (1, 101)
     assert np.isfinite(logits).all()
     assert 0.01 < logits.std() < 100

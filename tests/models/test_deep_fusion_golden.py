@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.models.small_deep_fusion import random_clips
+from tests.models.conftest import random_clips
 from vidrec.clip import ClipSpec
 from vidrec.models import deep_fusion_tpn
 from vidrec.models.macs import count_macs, macs_by_layer
@@ -169,7 +169,7 @@ def test_the_whole_network_runs():
     """864 MB of weights and 10 s a clip on two cores."""
     model = deep_fusion_tpn.build(101)
     assert (model.count_params(), len(model.weights)) == (216_005_251, 98)
-    clips = random_clips(1, deep_fusion_tpn.DEFAULT_CLIP)
+    clips = random_clips(deep_fusion_tpn.DEFAULT_CLIP, 1)
     logits = np.asarray(model(clips, training=False))
     assert logits.shape == (1, 101)
     assert np.isfinite(logits).all()

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.small_deep_fusion import CLASSES, CLIP, build, logits, random_clips, twin
+from tests.models.conftest import logits, random_clips
+from tests.models.small_deep_fusion import CLASSES, CLIP, build, twin
 from vidrec.clip import ClipSpec
 
 
@@ -17,7 +18,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def clips():
-    return random_clips()
+    return random_clips(CLIP)
 
 
 def output(model, name, clips):

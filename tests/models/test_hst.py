@@ -8,22 +8,14 @@ import pytest
 import tensorflow as tf
 
 from tests.models import hst_reference
-from tests.models.conftest import adapt
+from tests.models.conftest import adapt, logits, random_clips
 from tests.models.conv3d_reference import scatter, weights_of
-from tests.models.small_hst import (
-    CLASSES,
-    CLIP,
-    build,
-    logits,
-    random_clips,
-    twin,
-    widen,
-)
+from tests.models.small_hst import CLASSES, CLIP, build, twin, widen
 
 
 @pytest.fixture(scope="module")
 def clips():
-    return random_clips()
+    return random_clips(CLIP)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +131,7 @@ def test_order_of_flow_matters_by_the_activation(model, clips):
 
 
 def test_both_modalities_matter(model, clips):
-    other = random_clips(seed=8)
+    other = random_clips(CLIP, seed=8)
     for name in clips:
         change = logits(model, {**clips, name: other[name]}) - logits(model, clips)
         assert np.abs(change).max() > 1e-3
@@ -234,7 +226,7 @@ def test_it_learns_four_directions_of_motion():
     rng = np.random.default_rng(1)
     labels = np.arange(16) % 4
     clip = dataclasses.replace(CLIP, size=32)
-    clips = random_clips(16, clip, seed=2)
+    clips = random_clips(clip, 16, seed=2)
     u, v = np.array([[40, 0], [-40, 0], [0, 40], [0, -40]])[labels].T
     noise = rng.integers(-20, 21, clips["flow"].shape)
     clips["flow"] = (128 + noise + np.stack([u, v], -1)[:, None, None, None]).astype(np.uint8)

@@ -8,8 +8,8 @@ Here the networks are built without their values.
 import numpy as np
 import pytest
 
+from tests.models.conftest import random_clips
 from tests.models.parameters import deviation, trainable
-from tests.models.small_hst import random_clips
 from vidrec.models import hst
 from vidrec.models.macs import macs_by_layer
 
@@ -183,7 +183,7 @@ def test_no_layer_s_work_is_forgotten(outline):
 @pytest.mark.parametrize("backbone", ["resnet21", "vgg13"])
 def test_the_whole_network_runs(backbone):
     model = hst.build(101, backbone=backbone)
-    clips = random_clips(1, hst.DEFAULT_CLIP)
+    clips = random_clips(hst.DEFAULT_CLIP, 1)
     logits = np.asarray(model(clips, training=False))
     assert logits.shape == (1, 101)
     assert np.isfinite(logits).all()

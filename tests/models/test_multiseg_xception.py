@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.models.conftest import CLASSES, CLIP, adapt
+from tests.models.conftest import CLASSES, CLIP, adapt, logits
 from vidrec.clip import ClipSpec
 from vidrec.models import multiseg_xception
+from vidrec.models.saved import load_model
 
 
 def build(modalities=("rgb",), clip=CLIP, **options):
@@ -24,10 +25,6 @@ def twin(model, **options):
     other = build(modalities, **options)
     other.set_weights(model.get_weights())
     return other
-
-
-def logits(model, clips):
-    return np.asarray(model({name: clips[name] for name in model.input}, training=False))
 
 
 def softmax(x):
@@ -63,7 +60,7 @@ def test_exactly_two_xceptions(two_stream, tmp_path):
 
     assert bases(two_stream) == ["flow_xception", "rgb_xception"]
     two_stream.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    loaded = load_model(tmp_path / "model.keras")
     assert bases(loaded) == ["flow_xception", "rgb_xception"]
 
 
@@ -181,17 +178,18 @@ def test_dropout_is_the_paper_s(stream):
     "options",
     [{"consensus": "weighted"}, {"fold_segments": True, "consensus_on": "probabilities"}],
 )
-def test_saved_and_loaded_in_safe_mode(options, clips, tmp_path):
+def test_options_are_saved(options, clips, tmp_path):
     model = build(("rgb", "flow"), **options)
     adapt(model, clips)
     model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    loaded = load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(logits(loaded, clips), logits(model, clips))
     weight = loaded.get_layer("temporal_weight")
     assert isinstance(weight, keras.layers.Lambda)
     assert weight.arguments == {"weight": 1.5}
 
 
+@pytest.mark.slow
 def test_built_in_fusion_loads_where_vidrec_is_not_imported(tmp_path):
     """Contract: fusion_layer="rescaling" needs nothing of ours; the Lambda needs the import."""
     streams = [build((name,)) for name in ("rgb", "flow")]

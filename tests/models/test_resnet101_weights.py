@@ -148,8 +148,8 @@ def test_weights_of_keras_applications_are_turned_to_rgb(monkeypatch, tmp_path):
         return source
 
     monkeypatch.setattr(keras.applications, "ResNet101", theirs)
-    (tmp_path / "notop.h5").touch()
-    for weights in ("imagenet", str(tmp_path / "notop.h5")):
+    source.save_weights(tmp_path / "notop.weights.h5")
+    for weights in ("imagenet", str(tmp_path / "notop.weights.h5")):
         net = resnet101(32, 3, stride_in_3x3=False, weights=weights, **SMALL)
         assert asked.pop() == (False, weights)
         wanted = arrays_of(source)

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.models.small_tstam import CLASSES, CLIP, FRAMES, build, liven, logits, random_clips
+from tests.models.conftest import logits, random_clips
+from tests.models.small_tstam import CLASSES, CLIP, FRAMES, build, liven
 from vidrec.clip import ClipSpec
 from vidrec.models import tstam
 from vidrec.models.backbones.bn_inception import bn_inception

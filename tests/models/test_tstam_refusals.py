@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.models.small_tstam import CLASSES, CLIP, build, random_clips
+from tests.models.conftest import random_clips
+from tests.models.small_tstam import CLASSES, CLIP, build
 from vidrec.clip import ClipSpec
 from vidrec.models import tstam
 

@@ -6,17 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.models.small_vcm_sdd import (
-    CLASSES,
-    CLIP,
-    FRAMES,
-    NODES,
-    build,
-    liven,
-    logits,
-    random_clips,
-    segments,
-)
+from tests.models.conftest import logits, random_clips
+from tests.models.small_vcm_sdd import CLASSES, CLIP, FRAMES, NODES, build, liven, segments
 from vidrec.models import vcm_sdd
 from vidrec.models.backbones.resnet101 import resnet101
 from vidrec.models.backbones.resnet101_weights import arrays_of

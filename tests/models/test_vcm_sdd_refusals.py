@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.small_vcm_sdd import CLASSES, CLIP, build, random_clips
+from tests.models.conftest import random_clips
+from tests.models.small_vcm_sdd import CLASSES, CLIP, build
 from vidrec.clip import ClipSpec
 from vidrec.models import vcm_sdd
 from vidrec.models.layers.clip_segments import CutSegments
@@ -141,7 +142,7 @@ def test_they_are_refused_where_a_graph_runs(graph, clips, name):
 
 
 def test_three_videos_of_eight_frames_are_not_four_of_six(graph):
-    clip = random_clips(dataclasses.replace(CLIP, frames_per_segment=8), batch=3)
+    clip = random_clips(dataclasses.replace(CLIP, frames_per_segment=8), videos=3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="segments_of_6"):
         graph({k: tf.constant(x) for k, x in clip.items()})
 

@@ -12,7 +12,7 @@ import sys
 import traceback
 
 import vidrec
-from vidrec.cli import data, extraction, results, runs
+from vidrec.cli import data, extraction, results, runs, serving
 
 
 def main(arguments=None):
@@ -43,6 +43,6 @@ def parser():
     new = argparse.ArgumentParser(prog="vidrec", description=vidrec.__doc__)
     new.add_argument("--version", action="version", version=f"vidrec {vidrec.__version__}")
     verbs = new.add_subparsers(dest="verb", required=True, metavar="verb")
-    for room in (data, extraction, runs, results):
+    for room in (data, extraction, runs, results, serving):
         room.add(verbs)
     return new

@@ -1,5 +1,7 @@
 """Verbs that train, score and export models, and use them."""
 
+import sys
+
 from vidrec.cli.options import STREAMS, WORKERS, add_experiment, add_verb, experiment_of
 
 OUT = "runs"
@@ -49,20 +51,36 @@ def evaluate(options):
 
 
 def export(options):
+    from vidrec.experiment.export import CONVERTED, convert
     from vidrec.experiment.export import export as write
 
-    folder, difference = write(experiment_of(options), options.out, options.model)
-    print(f"{folder}: largest difference of logits from Keras {difference:.1e}")
+    data = {"root": options.data, "lists": options.lists}
+    if options.to and options.to.endswith(CONVERTED):
+        found, notes = convert(options.folder, options.to, quantize=options.quantize, **data)
+        print("\n".join([f"{options.to}: {found}", *notes]))
+        return
+    if options.quantize:
+        raise ValueError("--quantize is of a .tflite file: name one as what is to be written")
+    done = write(options.folder, options.to, check=options.check, compiled=options.xla, **data)
+    clips = f"a random clip and {done.real_clips} real ones"
+    print(f"{done.folder}")
+    print(f"Keras against SavedModel: largest difference of a logit {done.difference:.1e}, {clips}")
+    if done.agreement:
+        print(f"Raw video against flow of the processor's engine: {done.agreement}")
+    for note in done.notes:
+        print(note)
 
 
 def predict(options):
-    from vidrec.export.predictor import Predictor
+    from vidrec.experiment.predict import Options
+    from vidrec.experiment.predict import predict as predict_all
 
-    predictor = Predictor(options.model)
-    prediction = predictor.predict(options.clip)
-    _print_classes(options.clip, prediction.top(options.top))
-    for note in predictor.notes:
-        print(note)
+    names = ("top", "evidence", "window", "stride", "seconds", "results", "annotated", "out")
+    chosen = Options(**{name: getattr(options, name) for name in names})
+    failed = predict_all(options.videos, options.model, chosen)
+    if failed:
+        print(f"{failed} videos could not be predicted.", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def show_attention(options):
@@ -70,7 +88,7 @@ def show_attention(options):
     from vidrec.experiment.attention import show_attention as draw
 
     prediction = draw(options.folder, options.clip, options.out, columns=options.columns)
-    _print_classes(options.clip, prediction.top(TOP))
+    print("\n".join([options.clip, *prediction.told(TOP)]))
     print(options.out)
 
 
@@ -102,13 +120,38 @@ def add(verbs):
     text = "several splits, their mean and standard deviation"
     new.add_argument("--splits", nargs="+", metavar="SPLIT", help=text)
 
-    new = _add_experiment(verbs, "export", export, "SavedModel that runs without vidrec")
-    new.add_argument("--model", help="folder to write, default <out>/<experiment>/savedmodel")
+    new = add_verb(verbs, "export", export, "a model that runs without vidrec")
+    text = "run folder of a stream, or of an experiment: all its streams, fused"
+    new.add_argument("folder", metavar="run", help=text)
+    text = (
+        "folder of the SavedModel's versions, default <run>/savedmodel; or a .tflite or .onnx file"
+    )
+    new.add_argument("to", nargs="?", metavar="model", help=text)
+    text = "of a .tflite file: weights in half, or in a quarter of the space"
+    new.add_argument("--quantize", choices=("float16", "dynamic"), help=text)
+    new.add_argument("--data", help="store of the test videos, default as the run says")
+    new.add_argument("--lists", help="folder of the official lists, default as the run says")
+    text = "test videos on which flow in the graph is compared, default 10; 0 for none"
+    new.add_argument("--check", type=int, default=10, help=text)
+    text = "compile the flow of raw video: faster, for TensorFlow with XLA"
+    new.add_argument("--xla", action="store_true", help=text)
 
-    new = add_verb(verbs, "predict", predict, "the most likely classes of a video file")
-    new.add_argument("clip", help="video file")
+    new = add_verb(verbs, "predict", predict, "the most likely classes of videos, or of a camera")
+    text = "video file, folder of images, folder of videos, or number of a camera"
+    new.add_argument("videos", nargs="+", metavar="video", help=text)
     new.add_argument("--model", required=True, help="folder that `vidrec export` wrote")
-    new.add_argument("--top", type=int, default=5)
+    new.add_argument("--top", type=int, default=5, help="classes that are told, default 5")
+    new.add_argument("--evidence", action="store_true", help="what each segment says alone, too")
+    text = "seconds: long videos are taken in such parts, with a timeline; a camera in 4 s"
+    new.add_argument("--window", type=float, help=text)
+    text = "seconds from part to part, default half of --window"
+    new.add_argument("--stride", type=float, help=text)
+    new.add_argument("--seconds", type=float, help="leave a camera after so many; default ctrl-C")
+    new.add_argument("--results", metavar="FILE", help="a .json or .csv file to write")
+    text = "write each video as MP4 with classes, probabilities and flow"
+    new.add_argument("--annotate", action="store_true", dest="annotated", help=text)
+    text = "folder of these and of timelines, default predictions"
+    new.add_argument("--out", default="predictions", help=text)
 
     text = "a picture of where a trained stream with attention looks in a video"
     new = add_verb(verbs, "show-attention", show_attention, text)
@@ -120,12 +163,6 @@ def add(verbs):
     text = "the main job on the embedded data set"
     new = _add_experiment(verbs, "demo", demo, text, default=DEMO)
     new.add_argument("--workers", type=int, help=WORKERS)
-
-
-def _print_classes(clip, top):
-    print(clip)
-    for name, probability in top:
-        print(f"  {probability:7.2%}  {name}")
 
 
 def _add_experiment(verbs, name, run, text, *, default=None):

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 
 from vidrec import config
+from vidrec.experiment.clips import for_a_look, recipe_of
 from vidrec.experiment.preview import mean_flow
 from vidrec.experiment.runs import (
     CONFIG,
@@ -30,10 +31,8 @@ from vidrec.experiment.sheet_page import (
     side_of,
 )
 from vidrec.export.predictor import Prediction
-from vidrec.export.video_clip import ClipReader
-from vidrec.extraction.engines import FlowSettings
+from vidrec.export.video_clip import read_clip
 from vidrec.models import registry
-from vidrec.pipeline.policies import Sampling
 
 MOST_COLUMNS = 64  # 22,400 px of the largest pictures; matplotlib draws at most 65,536
 DRAWN = ("tstam",)  # models with frames' and cells' scores
@@ -132,18 +131,9 @@ def attend(run, clip):
     experiment = config.load(trained.run / CONFIG)
     stream = json.loads((trained.run / PROVENANCE).read_text())["stream"]
     network = _network(trained, experiment, stream)
-    spec, settings = experiment.clip_spec(stream, test=True), experiment.evaluation
-    check_length(trained.model, spec)
-    reader = ClipReader(
-        clip=spec,
-        sampling=Sampling(**experiment.sampling.model_dump()),
-        timing=experiment.clip_spec(test=True),
-        flow=FlowSettings(**experiment.data.flow.model_dump()),
-        short_side=settings.short_side,
-        resize=settings.resize,
-        pad=experiment.data.short_video == "pad",
-    )
-    images, frames = reader.read(clip)
+    recipe = recipe_of(for_a_look(experiment, crops=1), stream)
+    check_length(trained.model, recipe.clip)
+    images, frames = read_clip(clip, recipe)
     found = {name: np.asarray(x)[0] for name, x in network(images, training=False).items()}
     probabilities = np.asarray(keras.ops.softmax(found["logits"]))
     return Attention(
@@ -151,8 +141,8 @@ def attend(run, clip):
         experiment,
         stream,
         str(clip),
-        images[spec.modalities[0]][0].numpy(),
-        Prediction(trained.classes, probabilities, tuple(frames.tolist())),
+        images[recipe.clip.modalities[0]][0].numpy(),
+        Prediction(trained.classes, probabilities, tuple(frames[0].tolist())),
         found["temporal_scores"],
         found["spatial_scores"],
     )

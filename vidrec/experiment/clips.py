@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 
+from vidrec.export.recipe import ClipRecipe
 from vidrec.extraction.engines import FlowSettings
 from vidrec.extraction.pack import pack
 from vidrec.layouts import PACKED
@@ -52,15 +53,26 @@ def clip_source(experiment, videos, classes, clip, *, cached=True, test=False):
 def for_a_look(experiment, **evaluation):
     """The experiment for some of its clips: one of each video, by no cache and not finished on the
     device; `evaluation`: keys of that section."""
-    sections = {
-        "data": {"cache": None, "finish": "pipeline"},
-        "evaluation": {"clips": 1} | evaluation,
-    }
-    return experiment.model_copy(
-        update={
-            name: getattr(experiment, name).model_copy(update=keys)
-            for name, keys in sections.items()
-        }
+    data = experiment.data.model_copy(update={"cache": None, "finish": "pipeline"})
+    test = experiment.evaluation.model_copy(update={"clips": 1} | evaluation)
+    return experiment.model_copy(update={"data": data, "evaluation": test})
+
+
+def recipe_of(experiment, *streams):
+    """The ClipRecipe of the test of the given streams, or of all, without draws."""
+    settings = experiment.evaluation
+    return ClipRecipe(
+        clip=experiment.clip_spec(*streams, test=True),
+        sampling=Sampling(**experiment.sampling.model_dump()),
+        timing=experiment.clip_spec(test=True),
+        flow=FlowSettings(**experiment.data.flow.model_dump()),
+        short_side=settings.short_side,
+        resize=settings.resize,
+        pad=experiment.data.short_video == "pad",
+        clips=settings.clips,
+        crops=settings.crops,
+        flow_flip=experiment.augment.flow_flip,
+        views_on=settings.views_on,
     )
 
 

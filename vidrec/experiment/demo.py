@@ -39,7 +39,7 @@ def run(experiment, out, *, config_path="", workers=None):
     # TensorFlow takes seconds to load: only now, and after the processes above have ended.
     from vidrec.evaluation.report import table
     from vidrec.experiment.evaluate import evaluate
-    from vidrec.experiment.export import export
+    from vidrec.experiment.export import export, published
     from vidrec.experiment.train import train
     from vidrec.export.predictor import Predictor
 
@@ -51,13 +51,17 @@ def run(experiment, out, *, config_path="", workers=None):
     _say(6, "evaluation", "each stream, and 1 : 1.5 fusion by video id")
     summary = evaluate(experiment, out)
     _say(7, "SavedModel", "uint8 clips in, probabilities out")
-    model, difference = export(experiment, out)
-    print(f"largest difference of logits from Keras: {difference:.1e}")
+    model = published(experiment, out)
+    if model is None:
+        exported = export(out / experiment.name, root=data.root, check=3)
+        model = exported.folder
+        print(f"largest difference of a logit from Keras {exported.difference:.1e}")
+        print(f"raw video against frames and flow from disk: {exported.agreement}")
+    else:
+        print("exported already")
     clip = split_videos(experiment)[0].test.path.iloc[-1]
     _say(8, "prediction", f"a test clip that no training saw: {clip}")
-    prediction = Predictor(model).predict(clip)
-    for name, probability in prediction.top(3):
-        print(f"  {probability:7.2%}  {name}")
+    print("\n".join(Predictor(model).predict(clip).told(3)))
 
     print(f"\n{table(summary)}\n")
     evaluation = out / experiment.name / "evaluation"

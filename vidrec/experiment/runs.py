@@ -27,7 +27,7 @@ import yaml
 import vidrec
 from vidrec import config
 from vidrec.files import write_atomic
-from vidrec.models import registry
+from vidrec.models import registry, weight_files
 
 WEIGHTS = "stream.weights.h5"
 CONFIG = "config.yaml"
@@ -124,6 +124,7 @@ def load_stream(run):
 
     Raises:
         FileNotFoundError: if the folder holds no complete run.
+        ValueError: if its weights are damaged, or not those of the stream that it describes.
     """
     run = Path(run)
     for name in (CONFIG, PROVENANCE, CLASSES, TRAIN_VIDEOS, WEIGHTS):
@@ -137,7 +138,7 @@ def load_stream(run):
     stream = provenance["stream"]
     classes = tuple((run / CLASSES).read_text().splitlines())
     model = build_stream(saved, stream, len(classes), saved.clip_spec(stream))
-    model.load_weights(run / WEIGHTS)
+    weight_files.load_weights(model, run / WEIGHTS)
     videos = frozenset((run / TRAIN_VIDEOS).read_text().splitlines())
     return TrainedStream(run, saved, stream, model, classes, videos, provenance["data"])
 

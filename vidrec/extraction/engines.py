@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from vidrec.clip import FLOW_BOUND, encode_flow
+from vidrec.extraction.tvl1_parameters import PARAMETERS
 
 
 def _fast():
@@ -114,8 +115,6 @@ class FlowSettings:
         """All that decides about the flow but the engine's name, as canonical JSON."""
         values = {"bound": self.bound, "quantize": self.quantize}
         if self.engine == "fast":
-            from vidrec.extraction.tvl1 import PARAMETERS
-
             values |= PARAMETERS
         else:
             engine = _engine(self.engine)

@@ -22,10 +22,11 @@ class progress_bar:
         total: int >= 0, how much of it, in `unit`.
         unit: str, plural. Pairs of frames tell the time left better than videos, which differ in
             length.
+        lines: int, how many a log file gets for the way from 0 to the total.
     """
 
-    def __init__(self, title, total, *, unit="videos"):
-        self.title, self.total, self.unit = title, total, unit
+    def __init__(self, title, total, *, unit="videos", lines=LOG_LINES):
+        self.title, self.total, self.unit, self.lines = title, total, unit, lines
         self.done = 0
         console = Console(stderr=True)
         # Without ipywidgets rich shows nothing in a notebook but a warning.
@@ -55,7 +56,7 @@ class progress_bar:
         self.done += amount
         state = self._state(now - self.began)
         self.bar.update(self.task, completed=self.done, state=state)
-        step = max(1, self.total / LOG_LINES)
+        step = max(1, self.total / self.lines)
         passed = self.done // step > before // step or self.done >= self.total > before
         if not self.live and (passed or now - self.spoke >= LOG_SILENCE):
             self.spoke = now

@@ -16,22 +16,10 @@ import cv2
 import numba
 import numpy as np
 
-PARAMETERS = {
-    "tau": 0.25,  # step of the dual variables
-    "lambda": 0.15,  # weight of the data term
-    "theta": 0.3,  # tightness of the coupling
-    "scales": 5,
-    "scale_step": 0.8,
-    "warps": 5,
-    "epsilon": 0.01,  # px, mean change at which iterations stop
-    "inner": 30,
-    "outer": 10,
-    "median": 5,
-}
+from vidrec.extraction.tvl1_parameters import PARAMETERS, SMALLEST, TINY
 
 _STRIP = 4096  # elements; ten arrays of so many fit the second-level cache
-_SMALLEST = 16  # px, no pyramid level is smaller
-_TINY = np.float32(1e-30)  # stands for a squared gradient of 0, where it divides
+_TINY = np.float32(TINY)
 _LARGE = np.float32(3e38)
 _STEP = np.float32(PARAMETERS["tau"] / PARAMETERS["theta"])
 _THETA = np.float32(PARAMETERS["theta"])
@@ -142,7 +130,7 @@ def _pyramid(frame):
     while len(levels) < PARAMETERS["scales"]:
         step = PARAMETERS["scale_step"]
         smaller = cv2.resize(levels[-1], None, fx=step, fy=step)
-        if min(smaller.shape) < _SMALLEST:
+        if min(smaller.shape) < SMALLEST:
             break
         levels.append(smaller)
     return levels

@@ -22,6 +22,24 @@ MODELS = {
     "conv3d_baselines": conv3d_baselines,
 }
 
+PAPERS = {
+    "multiseg_xception": "Qiao, Liu, Xu, Liu, Yang: Two-Stream Convolutional Neural Network for "
+    "Video Action Recognition. KSII Transactions on Internet and Information Systems 15(10), 2021. "
+    "doi 10.3837/tiis.2021.10.011",
+    "deep_fusion_tpn": "Ou, Sun: Multi-scale spatialtemporal information deep fusion network with "
+    "temporal pyramid mechanism for video action recognition. Journal of Intelligent & Fuzzy "
+    "Systems 41(4), 2021. doi 10.3233/JIFS-189714",
+    "tstam": "Shi, Li, Liu, Dai: T-STAM: end-to-end action recognition model based on two-stream "
+    "network with spatio-temporal attention mechanism. Application Research of Computers 38(3), "
+    "2021",
+    "vcm_sdd": "Gong, Li: A Video Classification Method Based on Spatiotemporal Detail Attention "
+    "and Feature Fusion. Mathematical Problems in Engineering, 2022",
+    "hst": "Cai, Cai: Hierarchy Spatial-Temporal Transformer for Action Recognition in Short "
+    "Videos",
+    "conv3d_baselines": "C3D, R3D and R(2+1)D as compared by Cai, Cai: Hierarchy Spatial-Temporal "
+    "Transformer for Action Recognition in Short Videos",
+}
+
 
 def get(name):
     """The module of a model: its `build`, its `DEFAULT_CLIP`, `BACKBONES`, the ends of its

@@ -12,6 +12,7 @@ OFFSETS = {  # (row, column) in quarters of the room that a crop leaves
     13: ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (2, 0), (2, 4), (4, 2), (0, 2), (1, 1), (1, 3),
          (3, 1), (3, 3)),
 }  # fmt: skip
+CENTRAL = {1: 0, 5: 4, 10: 4}  # which of so many views is the one in the middle, see `views`
 SNAP = 3  # px; a scaled side that is nearer than that to the network's size is taken to be it
 
 
@@ -118,6 +119,23 @@ def ten_crop(clip, size, *, short_side=None, to=None, flip=None):
         name: tf.concat([_cut(view[name], OFFSETS[5], size) for view in views], axis=0)
         for name in clip
     }
+
+
+def views(clip, size, count, *, short_side=None, to=None, flip=None):
+    """The views of a clip in a test.
+
+    Args:
+        clip, size, short_side, to: as `centre_crop`.
+        count: 1 for the central one; 5 or 10, see `ten_crop`.
+        flip: function that mirrors a clip left to right; of 10 views.
+
+    Returns:
+        dict of uint8 (count, T, size, size, C).
+    """
+    scaling = {"short_side": short_side, "to": to}
+    if count > 1:
+        return ten_crop(clip, size, **scaling, flip=flip if count == 10 else None)
+    return {name: x[None] for name, x in centre_crop(clip, size, **scaling).items()}
 
 
 def resize(images, size):

@@ -129,7 +129,6 @@ def evaluation_clips(
     if views not in (1, 5, 10):
         raise ValueError(f"`views` must be 1, 5 or 10. Received: views={views!r}")
     check_shard(shard)
-    scaling = {"short_side": short_side, "to": to}
     flip = functools.partial(augmentation.flip_left_right, negate=flow_flip == "negate")
     base, tensors = tf.constant([seed, 2], tf.int32), source.tensors()
 
@@ -139,14 +138,8 @@ def evaluation_clips(
 
     def seen(video, draw, number):
         clip, facts = source.read(tensors, video, draw, view=number)
-        clip, size = clip.decode(), source.clip.size
-        if views > 1:
-            flips = flip if views == 10 else None
-            return crops.ten_crop(clip, size, **scaling, flip=flips), facts
-        clip = crops.centre_crop(clip, size, **scaling)
-        if source.clips > 1:
-            clip = {name: images[None] for name, images in clip.items()}
-        return clip, facts
+        options = {"short_side": short_side, "to": to, "flip": flip}
+        return crops.views(clip.decode(), source.clip.size, views, **options), facts
 
     def example(video, draw, _):
         clips, facts = zip(*(seen(video, draw, i) for i in range(source.clips)), strict=True)
@@ -155,6 +148,8 @@ def evaluation_clips(
             clip = {name: tf.concat([each[name] for each in clips], axis=0) for name in clip}
             several = {name: tf.stack([each[name] for each in facts]) for name in told}
             told = several | {"video_id": told["video_id"]}
+        elif views == 1:
+            clip = {name: images[0] for name, images in clip.items()}
         return clip, tensors["label"][video], told
 
     numbers = tf.data.Dataset.range(shard[0], len(source), shard[1])
