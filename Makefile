@@ -20,13 +20,20 @@ PACK ?= $(DATA)-packed
 RESUME ?=
 SEED ?=
 CLIP ?=
-NAME = $(shell sed -n 's/^name: *//p' '$(CONFIG)')
+# Paths may have spaces, and letters that a shell takes for its own.
+quoted = '$(subst ','\'',$(1))'
+hash := \#
+NAME = $(shell sed -n '/^name:/{s/^name: *//;s/ *$(hash).*//;s/^["'\'']\(.*\)["'\'']$$/\1/;p;}' \
+	$(call quoted,$(CONFIG)))
 RUN ?= $(OUT)/$(NAME)
 MODEL ?= $(RUN)/savedmodel
 PYTEST ?=
 # Of the tests: each takes up to 4 GB, and all tests of a file are in one.
 PROCESSES ?= --numprocesses 2 --dist loadfile
 
+ifneq ($(words $(VENV)),1)
+$(error VENV must be one path without spaces, make cannot take others. Received: VENV=$(VENV))
+endif
 BIN = $(VENV)/bin
 VIDREC = $(BIN)/vidrec
 READY = $(VENV)/ready
@@ -34,21 +41,22 @@ RUFF = $(BIN)/ruff
 RULES = --line-length 100
 CHECKS = $(RULES) --select E,F,W,I,B,UP,SIM,C4,PT,RET
 
-data = $(if $(DATA),--data '$(DATA)')
-videos = $(if $(VIDEOS),--videos '$(VIDEOS)')
-lists = $(if $(LISTS),--lists '$(LISTS)')
+data = $(if $(DATA),--data $(call quoted,$(DATA)))
+videos = $(if $(VIDEOS),--videos $(call quoted,$(VIDEOS)))
+lists = $(if $(LISTS),--lists $(call quoted,$(LISTS)))
 partial = $(if $(ALLOW_MISSING),--allow-missing)
-dataset = $(DATASET) '$(VIDEOS)' $(lists) $(workers)
+dataset = $(DATASET) $(call quoted,$(VIDEOS)) $(lists) $(workers)
 workers = $(if $(WORKERS),--workers $(WORKERS))
 how = $(workers) $(if $(SHARD),--shard $(SHARD)) $(if $(DRY_RUN),--dry-run)
 engine = $(if $(ENGINE),--engine $(ENGINE))
+config = $(call quoted,$(CONFIG))
 seed = $(if $(SEED),--seed $(SEED))
 resume = $(if $(RESUME),--resume)
-run = $(data) $(lists) --out '$(OUT)' $(seed) $(partial)
+run = $(data) $(lists) --out $(call quoted,$(OUT)) $(seed) $(partial)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-slow lint format data-prepare data-check data-show \
+.PHONY: help setup doctor demo test test-slow lint format data-prepare data-check data-show \
 	data-preview extract-frames extract-flow audit pack train train-spatial train-temporal evaluate \
 	export predict demo-page clean headless
 
@@ -79,8 +87,11 @@ headless:
 		'opencv-contrib-python-headless>=4.12,<5'
 	@$(BIN)/python -c 'import cv2; cv2.optflow.DualTVL1OpticalFlow_create()'
 
+doctor: setup ## looks at this machine and says what to type: packages, OpenCV, GPU, disk
+	$(VIDREC) doctor $(data) --out $(call quoted,$(OUT))
+
 demo: setup ## the main job on the embedded data set: clips in, fused accuracy and SavedModel out
-	$(VIDREC) demo $(CONFIG) $(run) $(workers)
+	$(VIDREC) demo $(config) $(run) $(workers)
 
 test: setup ## the default tests
 	$(BIN)/python -m pytest $(PROCESSES) $(PYTEST)
@@ -97,55 +108,55 @@ format: setup ## rewrites the code in the house's format
 	$(RUFF) format $(RULES) .
 
 data-prepare: setup ## DATASET into VIDEOS: fetches it, or takes ARCHIVE, unpacks and checks it
-	@test -n "$(VIDEOS)" || { echo "make data-prepare needs VIDEOS=<folder>"; exit 2; }
-	$(VIDREC) data prepare $(dataset) $(if $(ARCHIVE),--archive '$(ARCHIVE)')
+	@test -n $(call quoted,$(VIDEOS)) || { echo "make data-prepare needs VIDEOS=<folder>"; exit 2; }
+	$(VIDREC) data prepare $(dataset) $(if $(ARCHIVE),--archive $(call quoted,$(ARCHIVE)))
 
 data-check: setup ## what is there of DATASET in VIDEOS, what is missing or wrong
-	@test -n "$(VIDEOS)" || { echo "make data-check needs VIDEOS=<folder>"; exit 2; }
+	@test -n $(call quoted,$(VIDEOS)) || { echo "make data-check needs VIDEOS=<folder>"; exit 2; }
 	$(VIDREC) data check $(dataset)
 
 data-show: setup ## a picture of some of VIDEOS, their frames and flow
-	@test -n "$(VIDEOS)" || { echo "make data-show needs VIDEOS=<folder>"; exit 2; }
+	@test -n $(call quoted,$(VIDEOS)) || { echo "make data-show needs VIDEOS=<folder>"; exit 2; }
 	$(VIDREC) data show $(dataset)
 
 data-preview: setup ## a picture of the clips that CONFIG trains on, augmented, once extracted
-	$(VIDREC) data preview $(CONFIG) $(data) $(lists) $(seed) $(partial)
+	$(VIDREC) data preview $(config) $(data) $(lists) $(seed) $(partial)
 
 extract-frames: setup ## VIDEOS to JPG frames in DATA
-	$(VIDREC) extract-frames --config $(CONFIG) $(videos) $(lists) $(data) $(how)
+	$(VIDREC) extract-frames --config $(config) $(videos) $(lists) $(data) $(how)
 
 extract-flow: setup ## the frames in DATA to TV-L1 flow; VIDEOS=... to frames and flow in one pass
-	$(VIDREC) extract-flow --config $(CONFIG) $(videos) $(lists) $(data) $(engine) $(how)
+	$(VIDREC) extract-flow --config $(config) $(videos) $(lists) $(data) $(engine) $(how)
 
 audit: setup ## looks at every image in DATA; REPAIR=1 extracts again what is broken
-	@test -n "$(DATA)" || { echo "make audit needs DATA=<store>"; exit 2; }
+	@test -n $(call quoted,$(DATA)) || { echo "make audit needs DATA=<store>"; exit 2; }
 	$(VIDREC) audit $(data) $(workers) $(if $(REPAIR),--repair)
 
 pack: setup ## the images in DATA into TFRecord files in PACK
-	@test -n "$(DATA)" || { echo "make pack needs DATA=<store>"; exit 2; }
-	$(VIDREC) pack $(data) --out '$(PACK)'
+	@test -n $(call quoted,$(DATA)) || { echo "make pack needs DATA=<store>"; exit 2; }
+	$(VIDREC) pack $(data) --out $(call quoted,$(PACK))
 
 train: setup ## all streams that CONFIG trains
-	$(VIDREC) train $(CONFIG) $(run) $(resume)
+	$(VIDREC) train $(config) $(run) $(resume)
 
 train-spatial: setup ## the spatial stream of CONFIG
-	$(VIDREC) train $(CONFIG) --stream spatial $(run) $(resume)
+	$(VIDREC) train $(config) --stream spatial $(run) $(resume)
 
 train-temporal: setup ## the temporal stream of CONFIG
-	$(VIDREC) train $(CONFIG) --stream temporal $(run) $(resume)
+	$(VIDREC) train $(config) --stream temporal $(run) $(resume)
 
 evaluate: setup ## both streams and their fusion on the test videos
-	$(VIDREC) evaluate $(CONFIG) $(run)
+	$(VIDREC) evaluate $(config) $(run)
 
 export: setup ## the next version of a SavedModel of the trained RUN, in MODEL
-	$(VIDREC) export '$(RUN)' '$(MODEL)' $(data) $(lists)
+	$(VIDREC) export $(call quoted,$(RUN)) $(call quoted,$(MODEL)) $(data) $(lists)
 
 predict: setup ## the most likely classes of CLIP, a video or a folder of them, by MODEL
-	@test -n "$(CLIP)" || { echo "make predict needs CLIP=<video file>"; exit 2; }
-	$(VIDREC) predict '$(CLIP)' --model '$(MODEL)'
+	@test -n $(call quoted,$(CLIP)) || { echo "make predict needs CLIP=<video file>"; exit 2; }
+	$(VIDREC) predict $(call quoted,$(CLIP)) --model $(call quoted,$(MODEL))
 
 demo-page: setup ## a page in the browser that shows what MODEL makes of a clip
-	$(VIDREC) demo-page '$(MODEL)'
+	$(VIDREC) demo-page $(call quoted,$(MODEL))
 
 clean: ## removes caches and build leftovers; keeps data, runs and the environment
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,10 +1,15 @@
 """Fixtures of all tests."""
 
+import ctypes
+import gc
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
+
+import vidrec
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the numbers in the tests are a CPU's
@@ -13,6 +18,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the numbers in the tests ar
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(vidrec.__file__).parent  # of an installed wheel, if that is what is tested
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +44,14 @@ def saved_figures(monkeypatch):
 
     monkeypatch.setattr(Figure, "savefig", keep)
     return figures
+
+
+@pytest.fixture(autouse=True)
+def memory_is_given_back(request):
+    """After a slow test: networks and their graphs refer to themselves, and stay until Python looks
+    for such; what is free then stays with the C library. A process had up to 7 GB of it."""
+    yield
+    if request.node.get_closest_marker("slow"):
+        gc.collect()
+        if sys.platform == "linux":
+            getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # glibc's

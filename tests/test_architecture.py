@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.conftest import PROJECT
+from tests.conftest import PACKAGE, PROJECT
 
 OURS = {
     "files": set(),
@@ -23,6 +23,7 @@ OURS = {
     | {"numpy", "cv2", "pandas", "rich", "numba", "distributed", "PIL"},
     "pipeline": {"clip", "layouts", "store", "packs", "numpy", "tensorflow"},
     "models": {"clip", "numpy", "keras"},
+    "doctor": {"models", "packaging"},  # of models an address; see the test that it loads nothing
     "training": {"files", "clip", "numpy", "pandas", "keras", "tensorflow", "matplotlib"},
     "evaluation": {"files", "clip", "numpy", "pandas", "keras", "tensorflow", "matplotlib"},
     "export": {"files", "clip", "extraction", "pipeline", "numpy", "keras", "tensorflow", "cv2"},
@@ -31,9 +32,10 @@ EVERYTHING = set().union(OURS, *OURS.values())
 ROOMS = OURS | {
     "experiment": EVERYTHING,
     "cli": {"experiment", "extraction", "datasets", "evaluation", "export", "store", "config"}
-    | {"files"},
+    | {"files", "doctor"},
 }
 EXTRA = {
+    "doctor/probes.py": {"cv2", "numba", "numpy", "tensorflow"},  # a script for their own process
     "datasets/synthetic.py": {"cv2"},  # it writes videos; no other data set reads one
     "datasets/prepare.py": {"keras"},  # its downloads
     "models/weight_files.py": {"h5py"},  # it looks at a file before Keras reads it
@@ -51,11 +53,11 @@ FORBIDDEN = {"pickle", "dill", "joblib"}
 
 
 def sources():
-    return sorted((PROJECT / "vidrec").rglob("*.py"))
+    return sorted(PACKAGE.rglob("*.py"))
 
 
 def name_of(path):
-    return path.relative_to(PROJECT / "vidrec").as_posix()
+    return path.relative_to(PACKAGE).as_posix()
 
 
 def room_of(path):
@@ -137,6 +139,19 @@ def calls_of(path):
             yield ast.unparse(node.func), given
 
 
+def test_text_is_utf8_on_every_machine():
+    """Without an encoding, text is read and written in that of the user's locale."""
+    seen = 0
+    for path in sources():
+        for name, given in calls_of(path):
+            if name.rpartition(".")[2] in ("read_text", "write_text"):
+                assert given.get("encoding", "").startswith("'utf-8"), (
+                    f"{path}: {name} needs its encoding"
+                )
+                seen += 1
+    assert seen > 20
+
+
 READERS = {  # of files that can carry code: what a call must say, and the one file that calls it
     "np.load": ({"allow_pickle": "False"}, None),
     "numpy.load": ({"allow_pickle": "False"}, None),
@@ -149,11 +164,13 @@ OWN_READERS = {"saved.load_model", "weight_files.load_weights", "load_weights"}
 NEVER = {"enable_unsafe_deserialization", "TFSMLayer", "unsafe_load", "full_load", "func_load"}
 
 
-@pytest.mark.parametrize("folder", ["vidrec", "preprocessing", "experiments"])
+@pytest.mark.parametrize(
+    "folder", [PACKAGE, PROJECT / "preprocessing", PROJECT / "experiments"], ids=lambda f: f.name
+)
 def test_no_file_is_trusted_with_code(folder):
     """Models, weights and arrays are read with care, each in one place."""
     seen = set()
-    for path in (PROJECT / folder).rglob("*.py"):
+    for path in folder.rglob("*.py"):
         for name, given in calls_of(path):
             last = name.rpartition(".")[2]
             assert last not in NEVER, f"{path} calls {name}"
@@ -164,5 +181,5 @@ def test_no_file_is_trusted_with_code(folder):
                 seen.add(name)
             elif last in ("load_model", "load_weights"):
                 assert name in OWN_READERS, f"{path} calls {name}"
-    if folder == "vidrec":
+    if folder == PACKAGE:
         assert {"np.load", "keras.saving.load_model", "model.load_weights", "h5py.File"} <= seen

@@ -1,5 +1,6 @@
 """The command line itself: help, messages, exit codes. What the verbs do is tested with them."""
 
+import os
 import subprocess
 import sys
 
@@ -82,6 +83,57 @@ def test_unforeseen_errors_show_where_they_come_from(capsys, monkeypatch):
     error = capsys.readouterr().err
     assert "Traceback" in error
     assert error.endswith("vidrec predict: 'gone'\n")
+
+
+def run_with(folder, *arguments, **environment):
+    """`vidrec` in a process of its own, in a folder whose modules come before all others."""
+    command = [sys.executable, "-m", "vidrec.cli", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(folder)} | environment
+    return subprocess.run(command, capture_output=True, env=environment, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    ("code", "last"),
+    [
+        ("raise ImportError('libGL.so.1: cannot open shared object file')", "libGL.so.1: cannot"),
+        ("raise AttributeError('_ARRAY_API not found')", "_ARRAY_API not found"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["extract-frames --videos v --data d", "predict a --model m"])
+def test_a_package_that_cannot_be_imported_leads_to_the_doctor(tmp_path, code, last, verb):
+    (tmp_path / "cv2.py").write_text(code)
+    done = run_with(tmp_path, *verb.split())
+    assert done.returncode == 2
+    *_, message, hint = done.stderr.decode().splitlines()
+    assert message.startswith(f"vidrec {verb.split()[0]}: {last}")
+    assert hint == "`vidrec doctor` says what is wrong on this machine, and what to type."
+
+
+def test_only_broken_packages_lead_to_the_doctor(capsys, monkeypatch):
+    def fail(options):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(runs, "predict", fail)
+    assert cli.main(["predict", "a.avi", "--model", "m"]) == 2
+    assert capsys.readouterr().err == "vidrec predict: the disk is full\n"
+
+
+def test_letters_that_the_output_has_not_are_escaped(tmp_path):
+    (tmp_path / "Überschlag 跳").mkdir()
+    (tmp_path / "Überschlag 跳/v_g01_c01.avi").write_bytes(b"RIFF")
+    check = ["data", "check", "folder", ".", "--workers", "0"]
+    done = run_with(tmp_path, *check, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert b"\\xdcberschlag \\u8df3" in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others take file names for UTF-8 always")
+def test_file_names_that_are_not_utf8_are_told(tmp_path):
+    old = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run_with(tmp_path, "audit", "--data", "nowhere", **old)
+    first, mend, *_ = done.stderr.decode().splitlines()
+    assert "Python takes file names for ascii" in first
+    assert mend.strip() == "export PYTHONUTF8=1"
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,13 @@ def test_a_missing_file(tmp_path):
         config.load(path)
 
 
+def test_a_file_of_another_encoding_is_named(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_bytes("name: été\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"experiment.yaml must be text in UTF-8. .* Save it as"):
+        config.load(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("", "must hold keys and values. Received: None"), ("a: [1", "experiment.yaml is not YAML")],

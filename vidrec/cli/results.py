@@ -54,7 +54,9 @@ def import_scores(options):
     from vidrec.evaluation.imported import import_scores as read
     from vidrec.evaluation.scores import load_scores, save_scores
 
-    classes = Path(options.classes).read_text().splitlines() if options.classes else None
+    classes = (
+        Path(options.classes).read_text(encoding="utf-8").splitlines() if options.classes else None
+    )
     if options.like and (options.protocol or options.split):
         raise ValueError("--like says what the scores are of: leave --protocol and --split out")
     if options.like:

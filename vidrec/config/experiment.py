@@ -199,7 +199,8 @@ def load(path, *, seed=None, **overrides):
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: naming every key that is unknown, missing or out of range.
+        ValueError: if it is no YAML in UTF-8; naming every key that is unknown, missing or out of
+            range.
     """
     path = Path(path)
     if not path.is_file():
@@ -207,7 +208,7 @@ def load(path, *, seed=None, **overrides):
             f"There is no experiment {path}. A clone of the repository has them in experiments/."
         )
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError(f"{path} must hold keys and values. Received: {content!r}")
         given = {
@@ -221,6 +222,10 @@ def load(path, *, seed=None, **overrides):
             content["seed"] = seed
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} must be text in UTF-8. Received: {error}. Save it as UTF-8 in your editor."
+        ) from error
     return validated(content, path)
 
 

@@ -191,7 +191,7 @@ def _claim(root, spec):
     record = root / "synthetic.json"
     wanted = {"drawing": DRAWING, **dataclasses.asdict(spec)}
     if record.exists():
-        found = json.loads(record.read_text())
+        found = json.loads(record.read_text(encoding="utf-8"))
         if found != wanted:
             raise FileExistsError(
                 f"{record} says that this folder was drawn with other arguments. Choose another "
@@ -199,7 +199,7 @@ def _claim(root, spec):
             )
         return
     root.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(wanted, indent=1))
+    record.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
 
 
 def _name(label, group, clip):
@@ -224,7 +224,7 @@ def _write_lists(folder, spec, clips):
         "testlist01.txt": sorted(test),
     }
     for name, content in lines.items():
-        (folder / name).write_text("\n".join(content) + "\n")
+        (folder / name).write_text("\n".join(content) + "\n", encoding="utf-8")
 
 
 def _write_avi(path, frames, fps):

@@ -9,6 +9,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from vidrec.evaluation.letters import label
 from vidrec.files import new_file
 
 COUNTED = 20  # up to this many classes, each cell also shows its count
@@ -48,13 +49,14 @@ def plot_confusion(matrix, path, title):
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     colours = axes.imshow(share, cmap="Blues", norm=norm, interpolation="nearest")
     axes.set_facecolor("0.88")  # what NaN rows show
-    axes.set_xticks(range(n), matrix.columns, rotation=90, fontsize=font)
-    axes.set_yticks(range(n), matrix.index, fontsize=font)
+    names = [label(name) for name in matrix.columns]
+    axes.set_xticks(range(n), names, rotation=90, fontsize=font)
+    axes.set_yticks(range(n), names, fontsize=font)
     axes.tick_params(length=0)
     label_size = max(10, 0.9 * side)  # a large figure is looked at from further away
     axes.set_xlabel("Predicted", fontsize=label_size)
     axes.set_ylabel("True", fontsize=label_size)
-    axes.set_title(title, fontsize=1.2 * label_size)
+    axes.set_title(label(title), fontsize=1.2 * label_size)
     if n <= COUNTED:
         for row, column in np.ndindex(n, n):
             dark = share[row, column] > 0.3
@@ -92,16 +94,16 @@ def plot_curves(log, path, title):
     stages = log["stage"].tolist()
     starts = [i for i, name in enumerate(stages) if i == 0 or name != stages[i - 1]]
     figure = Figure(figsize=(8, 7), layout="constrained")
-    figure.suptitle(title, fontsize=14)
+    figure.suptitle(label(title), fontsize=14)
     panels = figure.subplots(len(PANELS), 1, sharex=True)
-    for axes, (name, label) in zip(panels, PANELS, strict=True):
+    for axes, (name, told) in zip(panels, PANELS, strict=True):
         for column, legend in ((name, "training"), (f"val_{name}", "validation")):
             if column in log.columns and log[column].notna().any():
                 seen = log[column].notna().to_numpy()  # a line through the epochs that have one
                 axes.plot(epochs[seen], log[column][seen], ".-", label=legend)
         for start in starts[1:]:
             axes.axvline(start + 0.5, color="0.5", linestyle="--", linewidth=1)
-        axes.set_ylabel(label)
+        axes.set_ylabel(told)
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:  # none when every epoch diverged to NaN
             axes.legend(loc="best", frameon=False)
@@ -117,7 +119,7 @@ def plot_curves(log, path, title):
     for start in starts:
         place = panels[0].get_xaxis_transform()  # x in epochs, y in fractions of the panel
         style = {"rotation": 30 if crowded else 0, "fontsize": 9, "color": "0.35"}
-        panels[0].text(start + 0.5, 1.02, stages[start], transform=place, **style)
+        panels[0].text(start + 0.5, 1.02, label(stages[start]), transform=place, **style)
     _write(figure, path)
 
 

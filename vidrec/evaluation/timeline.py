@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from vidrec.evaluation.letters import label
 from vidrec.files import new_file
 
 SHOWN = 5  # classes, those with the highest peaks; more lines cannot be told apart
@@ -39,7 +40,7 @@ def plot_timeline(starts, ends, probabilities, classes, path, title):
     colours = {number: f"C{i}" for i, number in enumerate(peaks)}
     for number in peaks:
         values = probabilities[:, number]
-        line = {"color": colours[number], "label": classes[number]}
+        line = {"color": colours[number], "label": label(classes[number])}
         if len(centres) == 1:
             top.hlines(values, starts, ends, **line)
         else:
@@ -47,7 +48,7 @@ def plot_timeline(starts, ends, probabilities, classes, path, title):
     top.set_ylim(0, 1.02)
     top.yaxis.set_major_formatter(PercentFormatter(1))
     top.grid(axis="y", alpha=0.3)
-    top.set_title(title, fontsize=10)
+    top.set_title(label(title), fontsize=10)
     top.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     for left, right, winner in zip(
         borders[:-1], borders[1:], probabilities.argmax(axis=1), strict=True

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
+from vidrec.evaluation.letters import visible
 from vidrec.experiment.look import longest_motion
 from vidrec.extraction.colour_wheel import flow_colours
 from vidrec.extraction.engines import compute_flow
@@ -114,7 +115,9 @@ def _written(frame, labels):
     draw = ImageDraw.Draw(image)
     for row, (name, probability) in enumerate(labels):
         place = (line // 3, top + row * line + line // 2)
-        draw.text(place, f"{probability:6.1%}  {name}", fill="white", font=font, anchor="lm")
+        draw.text(
+            place, f"{probability:6.1%}  {visible(name)}", fill="white", font=font, anchor="lm"
+        )
     return np.ascontiguousarray(np.asarray(image)[..., ::-1])
 
 

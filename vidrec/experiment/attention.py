@@ -129,7 +129,7 @@ def attend(run, clip):
     """
     trained = load_stream(run)
     experiment = config.load(trained.run / CONFIG)
-    stream = json.loads((trained.run / PROVENANCE).read_text())["stream"]
+    stream = json.loads((trained.run / PROVENANCE).read_text(encoding="utf-8"))["stream"]
     network = _network(trained, experiment, stream)
     recipe = recipe_of(for_a_look(experiment, crops=1), stream)
     check_length(trained.model, recipe.clip)

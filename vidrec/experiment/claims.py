@@ -61,7 +61,7 @@ def run_claims(folder):
 
 def _title(readme):
     """The heading of a paper's page, or its folder's name."""
-    lines = readme.read_text().splitlines() if readme.is_file() else []
+    lines = readme.read_text(encoding="utf-8").splitlines() if readme.is_file() else []
     return lines[0].removeprefix("# ") if lines else readme.parent.name
 
 

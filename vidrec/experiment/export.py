@@ -99,7 +99,7 @@ def published(experiment, out):
     folder = newest(Path(out) / experiment.name / "savedmodel")
     if not (folder / "assets" / savedmodel.FACTS).is_file():
         return None
-    facts = json.loads((folder / "assets" / savedmodel.FACTS).read_text())
+    facts = json.loads((folder / "assets" / savedmodel.FACTS).read_text(encoding="utf-8"))
     there = [made.get("weights_sha256") for made in facts["runs"]]
     runs = [stream_folder(experiment, name, out) for name in experiment.streams]
     return folder if there == [sha256(run / WEIGHTS) for run in runs] else None
@@ -167,7 +167,7 @@ def _card(trained, difference, real_clips, agreed, lacking):
     how = "codes of {engine} flow, 128 is no motion".format(**flow)
     if flow["quantize"] == "bound":
         how += f", 0 to 255 is -{flow['bound']:g} to {flow['bound']:g} px"
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         facts=trained.facts,
         classes=trained.classes,
         shapes={name: tuple(x.shape) for name, x in trained.model.input.items()},

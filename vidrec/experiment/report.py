@@ -47,7 +47,9 @@ def report(runs, path, *, claims="experiments", root=None, evidence=True):
     found = [_run(Path(run), Path(claims), root, evidence) for run in runs]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     title = f"vidrec: {', '.join(run['name'] for run in found)}"
-    page = environment.from_string(TEMPLATE.read_text()).render(title=title, runs=found)
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title, runs=found
+    )
     with new_file(path) as file:
         file.write(page.encode())
 
@@ -154,7 +156,9 @@ def _claims(folder, experiment, ours):
 def _named(file, experiment):
     """Whether it is the experiment's file, on whatever split."""
     name = experiment.name.removesuffix(f"_{experiment.data.split.name}")
-    return any(line.strip() == f"name: {name}" for line in file.read_text().splitlines())
+    return any(
+        line.strip() == f"name: {name}" for line in file.read_text(encoding="utf-8").splitlines()
+    )
 
 
 def _training(run):
@@ -169,7 +173,10 @@ def _training(run):
 
 def _made(trained):
     """(name, value) of what the streams' runs were made by."""
-    told = {name: json.loads((one.run / PROVENANCE).read_text()) for name, one in trained.items()}
+    told = {
+        name: json.loads((one.run / PROVENANCE).read_text(encoding="utf-8"))
+        for name, one in trained.items()
+    }
     for key in MADE:
         values = {name: facts.get(key) for name, facts in told.items()}
         texts = {

@@ -133,13 +133,13 @@ def load_stream(run):
                 f"{run} holds no complete run: {run / name} is missing. Train this stream first "
                 "(`vidrec train`), with --resume if it was interrupted."
             )
-    saved = config.Experiment(**yaml.safe_load((run / CONFIG).read_text()))
-    provenance = json.loads((run / PROVENANCE).read_text())
+    saved = config.Experiment(**yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")))
+    provenance = json.loads((run / PROVENANCE).read_text(encoding="utf-8"))
     stream = provenance["stream"]
-    classes = tuple((run / CLASSES).read_text().splitlines())
+    classes = tuple((run / CLASSES).read_text(encoding="utf-8").splitlines())
     model = build_stream(saved, stream, len(classes), saved.clip_spec(stream))
     weight_files.load_weights(model, run / WEIGHTS)
-    videos = frozenset((run / TRAIN_VIDEOS).read_text().splitlines())
+    videos = frozenset((run / TRAIN_VIDEOS).read_text(encoding="utf-8").splitlines())
     return TrainedStream(run, saved, stream, model, classes, videos, provenance["data"])
 
 
@@ -193,7 +193,7 @@ def check_free(run, experiment, stream, resume):
         raise FileExistsError(
             f"{run} holds a run already. Pass --resume to go on with it, or another --out."
         )
-    saved = config.Experiment(**yaml.safe_load((run / CONFIG).read_text()))
+    saved = config.Experiment(**yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")))
     old, new = _decides(saved, stream), _decides(experiment, stream)
     changed = sorted(key for key in new if old[key] != new[key])
     if changed:
@@ -220,7 +220,7 @@ def begin(run, experiment, stream, classes, split, *, facts, writes=True):
     }
     for name, lines in lists.items():
         text = "".join(f"{line}\n" for line in lines)
-        if (run / "checkpoints").exists() and (run / name).read_text() != text:
+        if (run / "checkpoints").exists() and (run / name).read_text(encoding="utf-8") != text:
             raise ValueError(
                 f"The data set has changed since {run} was begun: it has not the lines of "
                 f"{run / name}. Pass another --out, or restore the data set."

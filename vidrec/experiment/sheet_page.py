@@ -4,10 +4,11 @@ import bisect
 import dataclasses
 
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
+from vidrec.evaluation.letters import visible
 from vidrec.experiment.look import LONGEST, PERCENTILE, longest_motion
 from vidrec.extraction.colour_wheel import flow_colours, wheel
 from vidrec.files import new_file
@@ -151,19 +152,13 @@ def side_of(size):
 def name_lines(video_id):
     """The lines of `facts` for a name: its folder in a line of its own where it is long."""
     folder, slash, name = video_id.rpartition("/")
-    whole = _inches(_visible(video_id, PLAIN), PLAIN) <= TEXT - GAP
+    whole = _inches(visible(video_id, PLAIN), PLAIN) <= TEXT - GAP
     return [(part, PLAIN, "black") for part in ([video_id] if whole else [folder + slash, name])]
-
-
-def _visible(text, font):
-    """The text with an escape, such as \\u4e2d, for each letter that the font does not have."""
-    known = get_font(findfont(font)).get_charmap()
-    return "".join(c if c.isprintable() and ord(c) in known else ascii(c)[1:-1] for c in text)
 
 
 def _short(text, inches, font):
     """The text in so many inches: its beginning and its end where it is longer."""
-    text = _visible(text, font)
+    text = visible(text, font)
     if _inches(text, font) <= inches:
         return text
     lengths = range(len(text))
@@ -179,7 +174,7 @@ def _middle(text, keep):
 
 def _wrapped(text, inches):
     """Lines of PLAIN text, none longer than so many inches."""
-    text, lines = _visible(" ".join(text.split()), PLAIN), []
+    text, lines = visible(" ".join(text.split()), PLAIN), []
     while text:
         ends = range(1, len(text) + 1)
         end = max(1, bisect.bisect(ends, inches, key=lambda end: _inches(text[:end], PLAIN)))

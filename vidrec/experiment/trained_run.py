@@ -130,6 +130,6 @@ def _accuracy(folder, names):
 
 def _provenance(run):
     """What made a run, without the paths of the machine: the folder is there to be shared."""
-    facts = json.loads((run / PROVENANCE).read_text())
+    facts = json.loads((run / PROVENANCE).read_text(encoding="utf-8"))
     facts = {name: fact for name, fact in facts.items() if name not in ("command", "config")}
     return facts | {"weights_sha256": sha256(run / WEIGHTS)}

@@ -81,8 +81,8 @@ class Predictor:
                     f"{folder} is not a model that vidrec exported: {folder / name} is missing. "
                     "Make one with `vidrec export`."
                 )
-        self.classes = tuple((folder / "assets" / CLASSES).read_text().splitlines())
-        self.facts = json.loads((folder / "assets" / FACTS).read_text())
+        self.classes = tuple((folder / "assets" / CLASSES).read_text(encoding="utf-8").splitlines())
+        self.facts = json.loads((folder / "assets" / FACTS).read_text(encoding="utf-8"))
         self.recipe = ClipRecipe.of_facts(self.facts)
         self.notes = [
             f"Trained on partial data: {missing:,} of {expected:,} videos were missing"

@@ -108,8 +108,8 @@ def export_savedmodel(
     with new_folder(folder) as partial:
         source = partial / "source"  # tf.saved_model.save copies the assets from here
         source.mkdir()
-        (source / CLASSES).write_text("\n".join(classes) + "\n")
-        (source / FACTS).write_text(json.dumps(facts, indent=1))
+        (source / CLASSES).write_text("\n".join(classes) + "\n", encoding="utf-8")
+        (source / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
         assets = [source / CLASSES, source / FACTS]
         servable = Servable(model, assets=assets, recipe=recipe, compiled=compiled)
         tf.saved_model.save(servable, str(partial), signatures=servable.functions)

@@ -63,7 +63,9 @@ def save_checkpoint(folder, variables, progress, *, keep=2):
     try:
         with new_folder(folder / name, durable=True) as partial:
             np.savez(partial / VARIABLES, **arrays)
-            (partial / STATE).write_text(json.dumps(dataclasses.asdict(progress), indent=1))
+            (partial / STATE).write_text(
+                json.dumps(dataclasses.asdict(progress), indent=1), encoding="utf-8"
+            )
     except OSError as error:
         if not is_full(error):
             raise
@@ -82,7 +84,7 @@ def last_checkpoint(folder):
         try:
             with zipfile.ZipFile(path / VARIABLES) as file:
                 if file.testzip() is None:
-                    return path, Progress(**json.loads((path / STATE).read_text()))
+                    return path, Progress(**json.loads((path / STATE).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, zipfile.BadZipFile):
             pass
         print(f"{path} is damaged: taking the checkpoint before it.", file=sys.stderr, flush=True)

@@ -64,11 +64,11 @@ def wandb_run(project, *, name, folder, settings):
     known = folder / "wandb_id.txt"
     if not known.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        known.write_text(secrets.token_hex(4))
+        known.write_text(secrets.token_hex(4), encoding="utf-8")
     return wandb.init(
         project=project,
         name=name,
-        id=known.read_text(),
+        id=known.read_text(encoding="utf-8"),
         resume="allow",
         config=settings,
         dir=str(folder),

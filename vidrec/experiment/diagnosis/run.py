@@ -48,8 +48,8 @@ def diagnose(run, root=None):
     tested = evaluation / CONFIG if (evaluation / CONFIG).is_file() else run / CONFIG
     overrides = {"allow_missing": True} | ({} if root is None else {"root": root})
     experiment = config.load(tested, **overrides)
-    known = tuple((run / CLASSES).read_text().splitlines())
-    stream = json.loads((run / PROVENANCE).read_text())["stream"]
+    known = tuple((run / CLASSES).read_text(encoding="utf-8").splitlines())
+    stream = json.loads((run / PROVENANCE).read_text(encoding="utf-8"))["stream"]
     found = list(protocol_findings(experiment))
     log = read_log(run / "log.csv")
     found += learning_findings(len(known), log, _summary(evaluation, stream))
@@ -71,7 +71,7 @@ def _of_data(run, stream, experiment, known):
     store = Store(experiment.data.root, experiment.data.layout)
     index = store.index()
     split, classes = split_videos(experiment)
-    trained_on = (run / TRAIN_VIDEOS).read_text().splitlines()
+    trained_on = (run / TRAIN_VIDEOS).read_text(encoding="utf-8").splitlines()
     yield from data_findings(
         store, index, split, classes, known=known, trained_on=trained_on, flow=flow
     )

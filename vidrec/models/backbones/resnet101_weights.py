@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from vidrec.models.backbones import weight_arrays
+from vidrec.models.backbones.imagenet import RESNET101
 from vidrec.models.backbones.pretrained import with_weights
 from vidrec.models.backbones.weight_arrays import NORM, arrays_of
 
@@ -24,10 +25,6 @@ HOW = (
     "Keras has weights of the variant with stride_in_3x3=False only; for this one take "
     "torchvision's file (resnet101-*.pth) and run "
     "`python preprocessing/convert_resnet101.py <file> <name>.npz`."
-)
-WEIGHTS_URL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-    "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5"
 )
 STEM = {"conv1": "conv1_conv", "bn1": "conv1_bn"}
 BLOCK = re.compile(r"layer(\d+)\.(\d+)\.(?:(conv|bn)(\d)|downsample\.([01]))")
@@ -97,7 +94,7 @@ def load(model, weights, *, stride_in_3x3):
             f"of an .h5 file of keras.applications. Received: weights={str(weights)!r}"
         )
     build = functools.partial(keras.applications.ResNet101, include_top=False)
-    arrays = arrays_of(with_weights(build, weights, WEIGHTS_URL))
+    arrays = arrays_of(with_weights(build, weights, RESNET101))
     arrays[FIRST] = arrays[FIRST][:, :, ::-1]
     assign(model, arrays)
 

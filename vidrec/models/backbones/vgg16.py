@@ -9,15 +9,12 @@ import functools
 import keras
 from keras import layers
 
+from vidrec.models.backbones.imagenet import VGG16
 from vidrec.models.backbones.pretrained import with_weights
 from vidrec.models.width import scaled
 
 FILTERS = (64, 128, 256, 512, 512)  # of the five blocks
 RGB_MEANS = (123.68, 116.779, 103.939)  # of ImageNet; subtracted from 0..255, nothing is divided
-WEIGHTS_URL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-)
 
 
 def vgg16(size, channels, *, convolutions=(2, 2, 3, 3, 3), weights=None, width=1.0, name="vgg16"):
@@ -61,7 +58,7 @@ def vgg16(size, channels, *, convolutions=(2, 2, 3, 3, 3), weights=None, width=1
     model = keras.Model(images, x, name=name)
     if weights is not None:
         build = functools.partial(keras.applications.VGG16, include_top=False)
-        _copy(with_weights(build, weights, WEIGHTS_URL), model)
+        _copy(with_weights(build, weights, VGG16), model)
     return model
 
 

@@ -5,15 +5,12 @@ import warnings
 
 import keras
 
+from vidrec.models.backbones.imagenet import XCEPTION
 from vidrec.models.backbones.pretrained import with_weights
 from vidrec.models.options import check_shares
 from vidrec.models.transfer import transfer_weights
 
 MIN_SIZE = 71  # px; keras.applications refuses less
-WEIGHTS_URL = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/xception/"
-    "xception_weights_tf_dim_ordering_tf_kernels_notop.h5"
-)
 
 
 def xception(size, channels, *, weights=None, bn_momentum=0.99, name="xception"):
@@ -53,7 +50,7 @@ def xception(size, channels, *, weights=None, bn_momentum=0.99, name="xception")
     with warnings.catch_warnings():
         # Flow stacks have 2L channels on purpose.
         warnings.filterwarnings("ignore", message=".*usually expects 1 or 3")
-        model = with_weights(build, weights, WEIGHTS_URL)
+        model = with_weights(build, weights, XCEPTION)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = bn_momentum

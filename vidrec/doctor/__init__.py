@@ -1,0 +1,1 @@
+"""Checks the user's machine and says what to type. It works where vidrec itself cannot."""
