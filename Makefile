@@ -39,7 +39,8 @@ VIDREC = $(BIN)/vidrec
 READY = $(VENV)/ready
 RUFF = $(BIN)/ruff
 RULES = --line-length 100
-CHECKS = $(RULES) --select E,F,W,I,B,UP,SIM,C4,PT,RET
+# In a notebook `_exit_code` is that of the last command.
+CHECKS = $(RULES) --select E,F,W,I,B,UP,SIM,C4,PT,RET --config 'builtins = ["_exit_code"]'
 
 data = $(if $(DATA),--data $(call quoted,$(DATA)))
 videos = $(if $(VIDEOS),--videos $(call quoted,$(VIDEOS)))
@@ -56,7 +57,7 @@ run = $(data) $(lists) --out $(call quoted,$(OUT)) $(seed) $(partial)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup doctor demo test test-slow lint format data-prepare data-check data-show \
+.PHONY: help setup doctor demo test test-slow test-notebooks lint format data-prepare data-check data-show \
 	data-preview extract-frames extract-flow audit pack train train-spatial train-temporal evaluate \
 	export predict demo-page clean headless
 
@@ -98,6 +99,9 @@ test: setup ## the default tests
 
 test-slow: setup ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(PROCESSES) $(PYTEST)
+
+test-notebooks: setup ## the notebooks, from top to bottom, with the time that each takes
+	$(BIN)/python -m pytest -m slow tests/test_notebooks.py --durations=0 $(PYTEST)
 
 lint: setup ## style check and format check
 	$(RUFF) check $(CHECKS) .

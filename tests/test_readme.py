@@ -11,7 +11,14 @@ from vidrec import cli
 MAKEFILE = (PROJECT / "Makefile").read_text()
 TEXTS = {
     path.relative_to(PROJECT).as_posix(): path.read_text()
-    for pattern in ("README.md", "CONTRIBUTING.md", "experiments/**/*.md", "experiments/**/*.yaml")
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "notebooks/*.md",
+        "preprocessing/*.md",
+        "experiments/**/*.md",
+        "experiments/**/*.yaml",
+    )
     for path in PROJECT.glob(pattern)
 }
 

@@ -245,8 +245,8 @@ def test_two_steps_of_every_stage_as_a_graph(name, stream):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "stream"), ONE_OF_EACH)
 def test_two_steps_in_parts_and_in_half_precision(name, stream):
-    """As a smaller card may have it. By XLA, since TensorFlow's own gradients of 3D convolutions are
-    wrong on a CPU: see `vidrec.training.strategy.check_precision`."""
+    """As a smaller card may have it. By XLA, since TensorFlow's own gradients of 3D convolutions
+    are wrong on a CPU: see `vidrec.training.strategy.check_precision`."""
     one = EXPERIMENTS[name].streams[stream]
     changes = {"accumulate": 2, "compiled": True}
     stages = [stage.model_copy(update=changes) for stage in one.stages]
