@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.conftest import PROJECT
+from tests.conftest import PACKAGE, PROJECT
 from tests.experiment.conftest import STAGE, experiment, root
 from tests.test_architecture import imports_of
 from vidrec import config
@@ -157,7 +157,7 @@ def test_cases_are_those_of_the_papers(gpu):
 def test_what_gpu_takes_of_training_needs_no_tensorflow():
     """Of the clip and the models, test_architecture.py says so."""
     for name in ("__init__", "training/__init__", "training/stages"):
-        assert set(imports_of(PROJECT / f"vidrec/{name}.py")) <= {"re", "keras"}, name
+        assert set(imports_of(PACKAGE / f"{name}.py")) <= {"re", "keras"}, name
     text = (FOLDER / "gpu.py").read_text()
     rooms = re.findall(r"^ +from (vidrec[\w.]*) import", text.partition("def decode")[0], re.M)
     rooms += re.findall(r"^ +from (vidrec[\w.]*) import", text.partition("def learn")[2], re.M)

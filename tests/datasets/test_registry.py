@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from tests.conftest import PROJECT
+from tests.conftest import PACKAGE, PROJECT
 from vidrec.cli.options import DATASETS as TEXT
 from vidrec.config.data import Data
 from vidrec.datasets.dataset import Dataset
@@ -18,7 +18,7 @@ PUBLISHED = sorted(name for name, dataset in DATASETS.items() if dataset.facts)
 def test_names_are_the_same_everywhere():
     assert tuple(DATASETS) == get_args(Data.model_fields["dataset"].annotation)
     assert re.findall(r"\w+", TEXT.replace(" or ", ", ")) == list(DATASETS)
-    files = {path.stem for path in (PROJECT / "vidrec/datasets").glob("*.py")}
+    files = {path.stem for path in (PACKAGE / "datasets").glob("*.py")}
     assert set(DATASETS) <= files
     assert all(dataset.name == name for name, dataset in DATASETS.items())
     with pytest.raises(ValueError, match="must be one of folder, ucf101.*Received: 'ucf50'"):

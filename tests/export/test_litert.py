@@ -40,7 +40,7 @@ def test_a_file_gives_what_keras_gives(name, tmp_path):
     assert (found.clips, found.same_class) == (2, 1.0)
     # Of this T-STAM Keras' own logits are 1e-4 from those in float64, of these parts.
     near = 5e-4 if name.startswith("tstam") else 2e-5
-    assert 0 < found.difference < near
+    assert found.difference < near  # or none: sums of few terms may have the same order
     weights = 4 * model.count_params()
     assert found.size == (tmp_path / "x.tflite").stat().st_size
     assert 0.97 * weights < found.size < 1.02 * weights + 100_000
@@ -153,7 +153,7 @@ def test_the_interpreter_of_tensorflow_serves_too(c3d, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     made = []
     monkeypatch.setattr(litert.tf.lite, "Interpreter", recorded(tf.lite.Interpreter, made))
-    assert 0 < export_litert(model, tmp_path / "x.tflite", clips=clips).difference < 2e-5
+    assert export_litert(model, tmp_path / "x.tflite", clips=clips).difference < 2e-5  # or none
     assert len(made) == 1
 
     monkeypatch.setattr(litert.tf.lite, "Interpreter", None)
@@ -183,6 +183,6 @@ def test_longer_clips_make_a_file_of_longer_clips(vcm_sdd, tmp_path):
     clips = {name: np.concatenate([clip[:1], 255 - clip[1:]], 1) for name, clip in clips.items()}
     found = export_litert(model, tmp_path / "x.tflite", clips=clips)
     assert (found.clips, found.same_class) == (1, 1.0)
-    assert 0 < found.difference < 2e-5
+    assert found.difference < 2e-5
     details = runner_of(tmp_path / "x.tflite").get_input_details()
     assert details["flow"]["shape"].tolist() == [1, 12, 64, 64, 4]

@@ -21,6 +21,7 @@ from vidrec.extraction.video import VideoError, promised_frames, read_frames
 CAMERA_WINDOW = 4.0  # s
 ANNOTATED = 3  # classes that are written into a video
 FAILURES = (VideoError, OSError, cv2.error)
+SILENT = 0  # of OpenCV's log levels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +185,8 @@ def _along(predictor, frames, fps, name, options):
 
 def _of_camera(predictor, number, options):
     """Parts of what a camera sees, until the time is over or the user leaves it."""
-    logging = cv2.utils.logging
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # its own complaints do not say what to do
+    logging = getattr(cv2.utils, "logging", cv2)  # in OpenCV 4.12 it is no module of its own
+    logging.setLogLevel(SILENT)  # its own complaints do not say what to do
     capture = cv2.VideoCapture(number)
     try:
         if not capture.isOpened():

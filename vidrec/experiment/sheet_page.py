@@ -130,7 +130,9 @@ class Page:
         return y + len(lines) * LINE
 
     def _show(self, x, y, w, h, image):
-        self.axes.imshow(image, extent=(x, x + w, y + h, y), aspect="auto")
+        whole = image.shape[:2] == (round(h * DPI), round(w * DPI))
+        how = "nearest" if whole else None  # for the last bit of w, Matplotlib 3.8 would smooth
+        self.axes.imshow(image, extent=(x, x + w, y + h, y), aspect="auto", interpolation=how)
 
     def _write(self, x, y, text, font=PLAIN, **style):
         self.axes.text(x, y, text, font=font, va="top", parse_math=False, **style)

@@ -48,7 +48,8 @@ class progress_bar:
         return self.advance
 
     def __exit__(self, *_):
-        self.bar.stop()
+        if self.live:
+            self.bar.stop()  # without one, rich 13 writes an empty line
 
     def advance(self, amount=1):
         """Notes that `amount` more is done, int >= 0 in the unit of the total."""
