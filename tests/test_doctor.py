@@ -422,17 +422,20 @@ def test_room_on_the_disk(free, files, level, text, mend, tmp_path, monkeypatch)
 
 
 def test_folders_that_are_not_there_yet_are_looked_at_above(tmp_path):
-    found = list(disk.disks([tmp_path / "a/b", tmp_path / "c", tmp_path / "c"]))
-    assert [each.name for each in found] == ["disk", "write speed", "disk"]  # one disk, two folders
-    assert found[1].text.endswith(f"small files/s in {tmp_path}")
+    folders = [tmp_path / "a/b", tmp_path / "c", tmp_path / "c"]  # two, on one disk
+    found = disk.spaces(folders)
+    assert [each.text.rpartition(" ")[2] for each in found] == [str(f) for f in folders[:2]]
+    (found,) = disk.speeds(folders)
+    assert found.text.endswith(f"small files/s in {tmp_path}")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folders_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    assert "is no folder" in next(disk.disks([tmp_path / "file/data"])).text
+    assert "is no folder" in disk.spaces([tmp_path / "file/data"])[0].text
     monkeypatch.setattr(disk.os, "access", lambda *_: False)
-    (found,) = disk.disks([tmp_path])
+    (found,) = disk.spaces([tmp_path])
+    assert disk.speeds([tmp_path]) == []
     assert (found.level, found.text) == ("error", f"{tmp_path} may not be written by this user")
 
     def over(*_):

@@ -14,6 +14,7 @@ TEXTS = {
     for pattern in (
         "README.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "notebooks/*.md",
         "preprocessing/*.md",
         "experiments/**/*.md",
@@ -69,8 +70,17 @@ def test_every_target_is_in_the_help():
 def test_links_lead_somewhere():
     for name, text in TEXTS.items():
         prose = re.sub(r"```.*?```", "", text, flags=re.S)
-        for target in re.findall(r"\]\(([^)#:]+)\)", prose):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
             assert ((PROJECT / name).parent / target).exists(), (name, target)
+
+
+def test_the_counts_of_claims_are_those_of_the_ledger():
+    (counts,) = re.findall(r"^\| all \| (.*) \|$", TEXTS["experiments/CLAIMS.md"], re.M)
+    *parts, every = counts.split(" | ")
+    said = r"(\d+) claims.*? (\d+) match, (\d+) differ .*?, (\d+) contradict .*? and (\d+) need"
+    for name in ("README.md", "experiments/README.md"):
+        (found,) = re.findall(said, " ".join(TEXTS[name].split()))
+        assert found == (every, *parts), name
 
 
 def test_the_python_of_the_readme_runs():

@@ -11,7 +11,9 @@ import subprocess
 import sys
 
 import cv2
+import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 
 from tests.conftest import PACKAGE, PROJECT
@@ -27,6 +29,8 @@ ELSEWHERE = {  # what is not run here, and what runs it or why nothing can
     "vidrec demo-page": "it ends with ctrl-C; tests/experiment/test_demo_page.py",
     "vidrec predict 0": "it needs a camera; tests/experiment/test_predict.py",
     "vidrec export runs/my my.onnx": "it takes 7 GB of memory; tests/export/test_onnx.py",
+    "docker run": "tests have no Docker",
+    "curl": "tests/export/test_savedmodel.py sends the signature what Serving would",
 }
 BLOCKS = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.S))
 ROWS = "\n".join(re.findall(r"^\|.*`(make [^`]+)` \|$", README, re.M))
@@ -80,7 +84,7 @@ def place(tmp_path_factory):
         content = shrink(yaml.safe_load((PROJECT / name).read_text()))
         (folder / name).write_text(yaml.safe_dump(content))
     own = yaml.safe_load((PROJECT / "experiments/multiseg_xception/fights.yaml").read_text())
-    own |= {"name": "my", "data": own["data"] | {"root": "data/my"}}
+    own |= {"name": "my", "data": own["data"] | {"root": "data/my", "flow": {}}}  # TV-L1
     (folder / "my.yaml").write_text(yaml.safe_dump(shrink(own)))
 
     spec = synthetic.SyntheticSpec(groups=4, test_groups=2, clips=1, frames=30, size=72)
@@ -121,3 +125,13 @@ def test_a_command_runs(line, place):
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_the_exported_model_is_loaded_as_readme_does(place, monkeypatch):
+    (block,) = re.findall(r"```python\n(model = tf.saved_model.load.*?)```", README, re.S)
+    monkeypatch.chdir(place)
+    found = {"tf": tf, "frames": np.stack(list(read_frames("clip.avi")))[..., ::-1]}
+    exec(block, found)  # our own text
+    assert found["probabilities"].shape == (1, 3)
+    assert abs(float(tf.reduce_sum(found["probabilities"])) - 1) < 1e-5

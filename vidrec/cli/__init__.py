@@ -38,7 +38,8 @@ def main(arguments=None):
         if not isinstance(error, foreseen) or os.environ.get("VIDREC_TRACEBACK"):
             traceback.print_exc()
         print(f"vidrec {options.verb}: {error}", file=sys.stderr)
-        if isinstance(error, ImportError) or _while_importing(error):
+        # Not of our own, which say what to install and come with no name.
+        if (isinstance(error, ImportError) and error.name) or _while_importing(error):
             told = "`vidrec doctor` says what is wrong on this machine, and what to type."
             print(told, file=sys.stderr)
         return 2

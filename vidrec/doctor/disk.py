@@ -17,17 +17,27 @@ BLOCK, BLOCKS, SMALL = 4 << 20, 8, 8 << 10  # bytes, their number, bytes
 OTHER = "Give a folder on another disk: --data FOLDER, --out FOLDER (of make: DATA=, OUT=)"
 
 
-def disks(folders):
-    """Yields findings about the disks of folders, which may still have to be made."""
-    measured = set()
-    for folder in dict.fromkeys(Path(folder).absolute() for folder in folders):
-        place = next(path for path in (folder, *folder.parents) if path.exists())
-        finding = space(folder, place)
-        yield finding
-        device = place.stat().st_dev
-        if finding.level != "error" and device not in measured:
-            measured.add(device)
-            yield speed(place)
+def spaces(folders):
+    """Findings about the room for folders, which may still have to be made."""
+    return [space(folder, place) for folder, place in _places(folders).items()]
+
+
+def speeds(folders):
+    """Findings about how fast folders can be written: one for each disk that has room."""
+    disks = {}
+    for folder, place in _places(folders).items():
+        if space(folder, place).level != "error":
+            disks.setdefault(place.stat().st_dev, place)
+    return [speed(place) for place in disks.values()]
+
+
+def _places(folders):
+    """{folder: what there is of its path}."""
+    absolute = dict.fromkeys(Path(folder).absolute() for folder in folders)
+    return {
+        folder: next(path for path in (folder, *folder.parents) if path.exists())
+        for folder in absolute
+    }
 
 
 def space(folder, place):

@@ -33,9 +33,9 @@ def wanted(extra=""):
 
 
 def installed(name):
-    """The version of an installed distribution, or None."""
+    """The version of an installed distribution, "0" of one that is damaged, or None."""
     try:
-        return importlib.metadata.version(name)
+        return importlib.metadata.version(name) or "0"
     except importlib.metadata.PackageNotFoundError:
         return None
 
