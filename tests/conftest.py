@@ -46,6 +46,11 @@ def saved_figures(monkeypatch):
     return figures
 
 
+def pytest_collection_modifyitems(items):
+    """The notebooks first, which take longest: of two workers none is left alone with them."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 @pytest.fixture(autouse=True)
 def memory_is_given_back(request):
     """After a slow test: networks and their graphs refer to themselves, and stay until Python looks
