@@ -173,3 +173,9 @@ def _remove(entry, path):
             shutil.rmtree(doomed, ignore_errors=True)
         else:
             doomed.unlink()
+
+
+def existing(path):
+    """What there is of a path: itself, or the nearest folder above it; absolute."""
+    path = Path(path).absolute()
+    return next(place for place in (path, *path.parents) if place.exists())

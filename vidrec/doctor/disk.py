@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from vidrec.doctor.finding import error, ok, one_line, warning
+from vidrec.files import existing
 
 LEAST, FEW = 0.5e9, 10e9  # bytes that are free: less is full, less is not much
 FILES = 1_000_000
@@ -34,10 +35,7 @@ def speeds(folders):
 def _places(folders):
     """{folder: what there is of its path}."""
     absolute = dict.fromkeys(Path(folder).absolute() for folder in folders)
-    return {
-        folder: next(path for path in (folder, *folder.parents) if path.exists())
-        for folder in absolute
-    }
+    return {folder: existing(folder) for folder in absolute}
 
 
 def space(folder, place):

@@ -6,7 +6,6 @@ import itertools
 import os
 import shutil
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ from vidrec.extraction import pool, source
 from vidrec.extraction.jpeg import decode_gray, encode_jpeg, read_jpeg
 from vidrec.extraction.progress import duration
 from vidrec.extraction.video import promised_frames, read_frames
+from vidrec.files import existing
 
 SAMPLED_VIDEOS = 3
 SAMPLED_FRAMES = 3
@@ -40,7 +40,7 @@ class Forecast:
 
     def text(self, root, workers):
         """A line for people: of a store in the folder `root`, done by `workers` processes."""
-        free = shutil.disk_usage(_existing(root)).free
+        free = shutil.disk_usage(existing(root)).free
         # No video is cut in two: the longest is waited for.
         took = max(sum(self.seconds) / workers, max(self.seconds, default=0))
         processes = "1 process" if workers == 1 else f"{workers} processes"
@@ -139,7 +139,7 @@ def _blocks(data, block):
 
 
 def _block_size(path):
-    return os.statvfs(_existing(path)).f_frsize if hasattr(os, "statvfs") else 4096
+    return os.statvfs(existing(path)).f_frsize if hasattr(os, "statvfs") else 4096
 
 
 def _frames(path, density):
@@ -147,10 +147,3 @@ def _frames(path, density):
     with contextlib.suppress(OSError, ValueError):
         return len(source.images(path)) or density * source.source_bytes(path)
     return 0
-
-
-def _existing(path):
-    path = Path(path).absolute()
-    while not path.exists():
-        path = path.parent
-    return path
