@@ -39,7 +39,7 @@ def alive(pid):
     """Whether a process runs; one that has ended and waits for its parent's notice does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or before read
         return False
     return state not in "ZX"
 
