@@ -136,6 +136,14 @@ def test_file_names_that_are_not_utf8_are_told(tmp_path):
     assert mend.strip() == "export PYTHONUTF8=1"
 
 
+def test_another_backend_of_keras_is_told_before_it_fails(capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert cli.main(["audit", "--data", "nowhere"]) == 2  # which imports no Keras
+    first, mend, *_ = capsys.readouterr().err.splitlines()
+    assert "backend is jax (KERAS_BACKEND); vidrec needs backend tensorflow" in first
+    assert mend.strip() == "export KERAS_BACKEND=tensorflow"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

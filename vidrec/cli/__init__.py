@@ -14,6 +14,7 @@ import traceback
 
 import vidrec
 from vidrec.cli import data, doctor, extraction, results, runs, serving
+from vidrec.doctor import framework
 from vidrec.doctor.text import text
 
 
@@ -21,7 +22,9 @@ def main(arguments=None):
     """Runs one verb; returns the exit code."""
     options = parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _say_all_letters(options.verb)
+    _say_all_letters()
+    if options.verb != "doctor":
+        _say_what_is_set_wrong()
     with contextlib.suppress(ValueError):  # a scheduler's "stop" is as good as ctrl-C
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -45,14 +48,18 @@ def main(arguments=None):
         return 2
 
 
-def _say_all_letters(verb):
-    """Makes output write \\u8df3 for a letter that it has not, and not stop; names need UTF-8."""
+def _say_all_letters():
+    """Makes output write \\u8df3 for a letter that it has not, and not stop."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a notebook's is none, and takes all
             stream.reconfigure(errors="backslashreplace")
-    names = text()
-    if names.level != "ok" and verb != "doctor":
-        print(names.told(), file=sys.stderr)
+
+
+def _say_what_is_set_wrong():
+    """On stderr, what of the environment vidrec cannot work with; the doctor's, and instant."""
+    for finding in (text(), *framework.keras(None)):
+        if finding.level != "ok":
+            print(finding.told(), file=sys.stderr)
 
 
 def _while_importing(error):
