@@ -78,6 +78,7 @@ def written(root, folder, streams, sections):
 
 
 # Clips of eight frames from videos of six.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:\\d videos are so short", "ignore:.* has 6 frames, so few")
 def test_a_network_of_both_modalities_is_one_stream(root, tmp_path, capsys):
     stages = [
