@@ -98,3 +98,18 @@ def test_a_set_of_other_names_is_not_ucf101(shared_data, tmp_path):
     tsn(tmp_path, "clip1")
     with pytest.raises(FileNotFoundError, match="No images of layout 'tsn'"):
         index_store(tmp_path, "tsn", dataset="ucf101", lists=shared_data / "ucfTrainTestlist")
+
+
+def test_lists_of_other_videos_are_refused(tmp_path):
+    """Those of the file's `data.videos`, when only `--data` says where one's own frames are."""
+    put(tmp_path / "store", *(f"jump/clip {n}/img_0000{i}.jpg" for n in (1, 2) for i in (1, 2)))
+    index_store(tmp_path / "store", "mmaction2", dataset="folder")
+    given = {"layout": "mmaction2", "split": {"name": "random-5:5"}}
+    for folder in ("own", "lists"):
+        (tmp_path / folder).mkdir()
+    _, classes = split_videos(experiment(tmp_path / "store", "folder", tmp_path / "own", **given))
+    assert classes == ("jump",)
+    (tmp_path / "lists/classInd.txt").write_text("1 run\n2 walk\n")
+    message = r"among the 2 that .*lists names\. Received: jump\. Name the folder .* --lists"
+    with pytest.raises(ValueError, match=message):
+        split_videos(experiment(tmp_path / "store", "folder", tmp_path / "lists", **given))

@@ -35,7 +35,7 @@ def add_experiment(new, *, default=None):
     preset = f", default {default}" if default else ""
     new.add_argument("config", help=f"experiment (YAML){preset}", **optional)
     new.add_argument("--data", help="store: frames/, flow/ and index.csv")
-    new.add_argument("--lists", help="folder of the official lists")
+    new.add_argument("--lists", help="folder of the official lists, or of a folder's own videos")
     new.add_argument("--seed", type=int, help="replaces the experiment's seed")
     text = "another split than the file's, whose runs have its name behind theirs"
     new.add_argument("--split", help=text)

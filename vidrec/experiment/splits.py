@@ -15,7 +15,7 @@ def split_videos(experiment):
 
     Raises:
         ValueError: if a video of the index is not "ok" and the experiment does not allow that, or
-            the split is wrong.
+            the split is wrong, or the lists are of other videos.
         FileNotFoundError: if there is no index, or videos are missing and that is not allowed.
     """
     data = experiment.data
@@ -33,6 +33,15 @@ def split_videos(experiment):
     table = whole[["video_id", "label", "group"]].assign(path=whole.source)
     dataset = registry.get(data.dataset)
     lists = data.lists or (data.videos if Path(data.videos).is_dir() else None)
+    classes = tuple(dataset.classes(lists=lists, table=table))
+    foreign = sorted(set(table.label) - set(classes))
+    if foreign:
+        told = ", ".join(foreign[:5]) + ", ..." * (len(foreign) > 5)
+        raise ValueError(
+            f"The classes of the videos in {data.root} must be among the {len(classes)} that "
+            f"{lists} names. Received: {told}. Name the folder of these very videos, or of their "
+            "lists: --lists, or data.lists in the experiment."
+        )
     split = dataset.split(
         table,
         data.split.name,
@@ -59,8 +68,7 @@ def split_videos(experiment):
         name: side.merge(facts, on="video_id", validate="one_to_one")
         for name, side in split.sides.items()
     }
-    classes = dataset.classes(lists=lists, table=table)
-    return split._replace(**sides), tuple(classes)
+    return split._replace(**sides), classes
 
 
 def describe(experiment, split):
