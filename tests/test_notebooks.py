@@ -133,14 +133,39 @@ def test_it_runs_from_top_to_bottom(name, place, monkeypatch):
     assert pictures(run(name, place, monkeypatch)) >= 1
 
 
+def copied(videos, folder):
+    """Real clips, by class, under names with a space."""
+    for number, video in enumerate(videos):
+        (folder / video.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(video, folder / video.parent.name / f"clip {number}.avi")
+
+
+@pytest.fixture
+def real_clips(shared_data):
+    return sorted((shared_data / "weizmann4").glob("*/*.avi"))
+
+
 @pytest.mark.slow
-def test_the_first_two_run_on_real_clips(place, shared_data, monkeypatch):
-    for number, video in enumerate(sorted((shared_data / "weizmann4").glob("*/*.avi"))[::2]):
-        (place / "own" / video.parent.name).mkdir(parents=True, exist_ok=True)
-        shutil.copy(video, place / "own" / video.parent.name / f"clip {number}.avi")
+def test_the_first_two_run_on_real_clips(place, real_clips, monkeypatch):
+    copied(real_clips[::2], place / "own")
     own = {"DATA": "own", "VIDEOS": "own"}
     run("02_extract_flow", place, monkeypatch, own | {"STORE": "own store", "PACKED": "own pack"})
     model = place / "runs/demo/savedmodel"
     if not model.is_dir():  # where this test runs alone
         pytest.skip("needs the model that 01_quickstart trains")
     run("01_quickstart", place, monkeypatch, own | {"MODEL": str(model)})
+
+
+@pytest.mark.slow
+def test_five_papers_learn_from_real_clips(place, real_clips, monkeypatch):
+    copied(real_clips, place / "all")
+    own = {"DATA": "own", "VIDEOS": "all", "STORE": "all tvl1", "FARNEBACK": "all farneback"}
+    run("04_five_papers", place, monkeypatch, own)
+
+
+@pytest.mark.slow
+def test_an_experiment_of_ones_own_is_evaluated(place, monkeypatch):
+    if not (place / "runs/three_stages").is_dir():  # where this test runs alone
+        pytest.skip("needs what 03_train_two_stream trains")
+    own = {"DATA": "own", "CONFIG": "runs/three_stages.yaml", "STORE": "data/demo", "RUNS": "runs"}
+    run("05_evaluate_and_report", place, monkeypatch, own)
